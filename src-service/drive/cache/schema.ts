@@ -1,0 +1,112 @@
+/**
+ * The database of one mount: tree, blob map, queue and request log in one SQLite file, so that one transaction covers
+ * them all. Opened by the mount's worker alone. `user_version` is the format; it is raised by a migration here.
+ *
+ * Three views of one truth:
+ * - `name` + `node` is the tree as the kernel sees it;
+ * - `remote` is what the provider last confirmed, and where;
+ * - what differs between them is what `queue` has to do.
+ */
+export const schemaVersion = 1
+
+export const schema = `
+-- Facts of the whole mount: boot_id, epoch of the kernel connection, clean shutdown, format of the blobs.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- A file, folder, link or special node; one row per version of a remote file. id = FUSE node id, never reused; 1 = root.
+CREATE TABLE node (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  ino INTEGER NOT NULL,              -- st_ino: the id of the first version
+  mode INTEGER NOT NULL,             -- st_mode: type and bits
+  uid INTEGER NOT NULL,
+  gid INTEGER NOT NULL,
+  rdev INTEGER NOT NULL DEFAULT 0,
+  nlink INTEGER NOT NULL,            -- files: names; folders: 2 + subfolders
+  size INTEGER NOT NULL DEFAULT 0,
+  atime_s INTEGER NOT NULL, atime_n INTEGER NOT NULL,
+  mtime_s INTEGER NOT NULL, mtime_n INTEGER NOT NULL,
+  ctime_s INTEGER NOT NULL, ctime_n INTEGER NOT NULL,
+  target BLOB,                       -- symlinks
+  content INTEGER NOT NULL DEFAULT 1, -- version of the bytes; raised before the first WRITE after a seal (clean, fsynced, being uploaded)
+  attrs INTEGER NOT NULL DEFAULT 1,  -- version of mode, owner, times and xattrs
+  generation INTEGER NOT NULL DEFAULT 0, -- of the blob file; 0 = nothing local
+  hot INTEGER NOT NULL DEFAULT 0,    -- 1: size and mtime of this row may lag behind the blob file, which has them
+  superseded INTEGER NOT NULL DEFAULT 0, -- 1: a newer version has the name; OPEN answers ESTALE
+  pinned INTEGER NOT NULL DEFAULT 0,
+  fault TEXT,                        -- why the state is error or conflict; NULL = well
+  listed_at INTEGER NOT NULL DEFAULT 0,  -- folders: ms since 1970 of the last complete listing's begin; 0 = never (then: Unknown, not empty)
+  changed_at INTEGER NOT NULL DEFAULT 0  -- folders: ms of our last confirmed change in it at the provider
+);
+
+-- A node has 0..n names (hard links; unlinked but open files). id doubles as READDIR offset; 1 and 2 are '.' and '..'.
+CREATE TABLE name (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER NOT NULL,
+  name BLOB NOT NULL,
+  node INTEGER NOT NULL,
+  remote INTEGER,                    -- the remote row that this name is at the provider; NULL = not there yet
+  UNIQUE (parent, name)
+);
+CREATE INDEX name_node ON name (node);
+CREATE INDEX name_remote ON name (remote) WHERE remote IS NOT NULL;
+
+-- One object at the provider, as last confirmed by a listing or by the answer to our own change.
+CREATE TABLE remote (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER NOT NULL,           -- node of the folder it lies in, at the provider
+  name BLOB NOT NULL,                -- the provider's own name (the kernel's may differ by a suffix)
+  key TEXT,                          -- the provider's id, where it has ids
+  type TEXT NOT NULL,                -- RemoteType
+  size INTEGER NOT NULL,
+  mtime_s INTEGER NOT NULL, mtime_n INTEGER NOT NULL,
+  rev TEXT NOT NULL,
+  node INTEGER NOT NULL,             -- whose bytes it holds
+  content INTEGER NOT NULL,          -- node.content that it holds
+  attrs INTEGER NOT NULL             -- node.attrs that it holds
+);
+CREATE UNIQUE INDEX remote_place ON remote (parent, name, (type = 'folder'));
+CREATE INDEX remote_node ON remote (node);
+
+-- Local bytes of a node: file <folder>/blobs/xx/<node>.<generation>. No row = nothing local.
+CREATE TABLE blob (
+  node INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  whole INTEGER NOT NULL,            -- 1: every byte is local, the columns below are unused
+  present BLOB,                      -- bitmap of 64 KiB blocks that hold the base's bytes
+  extents BLOB,                      -- dirty byte ranges, pairs of u64 LE [start, end)
+  base_rev TEXT,                     -- version that the missing blocks must come from
+  base_size INTEGER NOT NULL DEFAULT 0,
+  synced INTEGER NOT NULL DEFAULT 0, -- dirty: node.content covered by the last fdatasync (0 = none); clean: 1 if the presence map is covered
+  bytes INTEGER NOT NULL DEFAULT 0,  -- local bytes, counted against the bound
+  used_at INTEGER NOT NULL DEFAULT 0, -- ms, for LRU
+  PRIMARY KEY (node, generation)
+) WITHOUT ROWID;
+
+-- What must still happen at the provider. One row per name to bring there, or per remote row to remove; re-used while it waits.
+CREATE TABLE queue (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- order
+  name INTEGER UNIQUE,               -- name.id: make the provider agree with this name (create, contents, move, attributes)
+  remote INTEGER UNIQUE,             -- remote.id: remove this object
+  not_before INTEGER NOT NULL DEFAULT 0, -- ms
+  tries INTEGER NOT NULL DEFAULT 0,
+  refusals INTEGER NOT NULL DEFAULT 0,   -- permanent-looking errors; parked at 5
+  parked INTEGER NOT NULL DEFAULT 0,
+  reason TEXT NOT NULL DEFAULT '',
+  sent INTEGER NOT NULL DEFAULT 0,   -- content version of the try in flight or of unknown outcome; 0 = none
+  handle TEXT                        -- resumable upload of the version 'sent'
+);
+
+-- Answers of changes until the kernel has them.
+CREATE TABLE request_log (id INTEGER PRIMARY KEY, errno INTEGER NOT NULL, reply BLOB NOT NULL);
+
+CREATE TABLE xattr (node INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (node, name)) WITHOUT ROWID;
+
+-- Objects of a folder that cannot be shown as names; replaced by each listing.
+CREATE TABLE hidden (folder INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+
+-- Dirty contents that a power loss left unproved, moved to quarantine/.
+CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, file TEXT NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL);
+
+-- Ids 1 and 2 of names are '.' and '..'.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('name', 2);
+`

@@ -1,0 +1,104 @@
+import type { Filesystem, Notifier, RequestLog } from './vfs/filesystem.ts'
+
+/** One mount's drive as its worker sees it: the file system, its queue and its state. Made by `openDrive` (drive.ts). */
+export interface Drive {
+  readonly mountId: string
+  readonly filesystem: Filesystem
+  readonly requestLog: RequestLog
+  /** The kernel connection that is to be told of changes; null when there is none. */
+  setNotifier(notifier: Notifier | null): void
+  /**
+   * Takes secrets (again). A drive opens and serves from its cache without them.
+   */
+  setSecrets(secrets: Readonly<Record<string, string>>): void
+  /** The kernel connection was taken over from a process that died: handles may be open that this process has not seen. */
+  tookOver(): void
+  /** The kernel connection ended: every handle is closed. */
+  unmounted(): void
+  status(): DriveStatus
+  /** Called at most four times a second when `status()` changed. */
+  onChange(listener: () => void): void
+  /** State of one path below the mount's root ('' = root). Throws not-found. */
+  fileState(path: string): Promise<FileStatus>
+  /** Files waiting, moving and parked, in the order in which they will go; at most `limit`. */
+  transfers(limit: number): readonly Transfer[]
+  /** Tries parked and waiting items now. */
+  retry(transferId: number | 'all'): void
+  /** Uploads what is queued without waiting for quiet; resolves when the queue is empty or rejects when the signal ends it. */
+  drain(signal: AbortSignal): Promise<void>
+  /** Persists everything within moments; nothing is uploaded on the way out. */
+  close(): Promise<void>
+}
+
+export interface DriveOptions {
+  readonly mountId: string
+  /** The mount's name, for messages. */
+  readonly name: string
+  /** Folder of the database, blobs and quarantine; made if absent. Holds the only copy of un-sent data. */
+  readonly folder: string
+  readonly connector: { readonly type: string; readonly options: Readonly<Record<string, string | number | boolean>>; readonly remoteRoot: string }
+  readonly secrets: Readonly<Record<string, string>>
+  /** Bound of the local data in bytes. */
+  readonly cacheSize: number
+  readonly readOnly: boolean
+  /** Owner that files without one of their own appear to have, and the bits masked from their default modes 0666/0777. */
+  readonly uid: number
+  readonly gid: number
+  readonly umask: number
+  readonly fsync: 'local' | 'remote'
+  readonly attributes: 'listing' | 'exact'
+  readonly freshness: 'relaxed' | 'strict'
+  readonly xattrs: boolean
+  /** Seconds of quiet before a closed file is uploaded; 0 = at once. */
+  readonly writeBackSeconds: number
+  /** Deadlines in milliseconds; tests shorten them. */
+  readonly deadlines: { readonly metadataMs: number; readonly readMs: number; readonly writeMs: number }
+  /** Registers a backing file with the kernel (read-only mounts with passthrough); null where there is none. Resolves with the id, or 0. */
+  readonly openBacking: ((node: number, fileFd: number) => Promise<number>) | null
+  readonly closeBacking: ((node: number, backingId: number) => void) | null
+  readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
+}
+
+export type Condition =
+  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
+  | { readonly kind: 'throttled'; readonly until: number }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'needs-sign-in'; readonly reason: string }
+  | { readonly kind: 'waiting-for-vault' }
+  | { readonly kind: 'cache-full' }
+
+export interface DriveStatus {
+  readonly conditions: readonly Condition[]
+  /** Not yet confirmed by the provider. */
+  readonly queue: { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number }
+  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
+  /** Objects that cannot be shown as names, counted. */
+  readonly hidden: number
+}
+
+export type FileState = 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
+
+export interface FileStatus {
+  readonly path: string
+  readonly state: FileState
+  readonly type: 'file' | 'folder' | 'symlink' | 'other'
+  readonly size: number
+  readonly localBytes: number
+  /** Why, where the state alone does not say. */
+  readonly reason: string
+  /** What of this file only this machine knows (owner, mode …) because the provider has no place for it. */
+  readonly localOnly: readonly string[]
+}
+
+export interface Transfer {
+  readonly id: number
+  readonly path: string
+  readonly direction: 'upload' | 'remove' | 'move'
+  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
+  readonly size: number
+  readonly done: number
+  readonly tries: number
+  /** Unix milliseconds of the next try; 0 = as soon as its turn comes. */
+  readonly nextTryAt: number
+  readonly reason: string
+}
