@@ -1,0 +1,80 @@
+/**
+ * Builds dist/: one ESM bundle per program with its source map, and the notices of every package in them.
+ * Usage: scripts/build [--force]. Does nothing when the inputs are those of the last build.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { notices } from './notices.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const dist = join(root, 'dist')
+
+/** Loaded at run time from node_modules: it finds its binary beside itself. */
+const external = ['better-sqlite3']
+
+const entryPoints = {
+  service: 'src-service/main.ts',
+  worker: 'src-service/worker.ts',
+  cli: 'src-cli/main.ts',
+}
+
+/** CommonJS packages inside an ES module still call `require`. */
+const banner = `import { createRequire as cloudmoorCreateRequire } from 'node:module'; const require = cloudmoorCreateRequire(import.meta.url);`
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(ts|json|sql)$/.test(entry.name) && !entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+function stampOfInputs(): string {
+  const hash = createHash('sha256')
+  const own = ['scripts/lib/build.ts', 'scripts/lib/notices.ts', 'package-lock.json'].map((file) => join(root, file))
+  const files = [...['src-service', 'src-cli', 'proto'].flatMap(filesBelow), ...own]
+  for (const file of files) hash.update(file).update('\0').update(readFileSync(file)).update('\0')
+  return hash.digest('hex')
+}
+
+function stampOfLastBuild(): string | undefined {
+  try {
+    return readFileSync(join(dist, '.inputs'), 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+async function main(): Promise<void> {
+  const stamp = stampOfInputs()
+  if (!process.argv.includes('--force') && stampOfLastBuild() === stamp) return
+  mkdirSync(dist, { recursive: true })
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints,
+    outdir: dist,
+    bundle: true,
+    platform: 'node',
+    target: 'node22.14',
+    format: 'esm',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    legalComments: 'none',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    banner: { js: banner },
+    external,
+    metafile: true,
+    logLevel: 'warning',
+  })
+  writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), notices(root, Object.keys(result.metafile.inputs), external))
+  writeFileSync(join(dist, '.inputs'), stamp)
+  for (const [file, output] of Object.entries(result.metafile.outputs)) {
+    if (file.endsWith('.js')) process.stderr.write(`${file}  ${Math.round(output.bytes / 1024)} KiB\n`)
+  }
+}
+
+await main()

@@ -1,0 +1,79 @@
+/** The checks that read the sources without running the product. `scripts/lib/lint.ts` and `scripts/test` run the same list. */
+import { existsSync, globSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, runCommand } from './run-command.ts'
+
+export type Outcome =
+  | { readonly state: 'passed' }
+  | { readonly state: 'failed'; readonly output: string }
+  | { readonly state: 'skipped'; readonly reason: string }
+
+export interface Check {
+  readonly name: string
+  readonly run: () => Promise<Outcome>
+}
+
+const minute = 60_000
+
+async function command(program: string, args: readonly string[], deadlineMs = 2 * minute): Promise<Outcome> {
+  const result = await runCommand(program, args, { deadlineMs })
+  if (result.timedOut) return { state: 'failed', output: `${result.output}\nnot done after ${deadlineMs / 1000} s` }
+  return result.code === 0 ? { state: 'passed' } : { state: 'failed', output: result.output }
+}
+
+const binary = (name: string): string => join(root, 'node_modules/.bin', name)
+
+const ourScript = (name: string, ...args: string[]): Promise<Outcome> =>
+  command(process.execPath, [
+    '--experimental-strip-types',
+    '--disable-warning=ExperimentalWarning',
+    join(root, 'scripts/lib', name),
+    ...args,
+  ])
+
+async function shellSyntax(): Promise<Outcome> {
+  if (process.platform === 'win32') return { state: 'skipped', reason: 'no bash to check shell scripts with' }
+  const scripts = globSync(['scripts/*', 'scripts/hooks/*', 'bin/*', '.ci/run'], { cwd: root, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.md'))
+    .map((entry) => join(entry.parentPath, entry.name))
+  for (const script of scripts) {
+    const outcome = await command('bash', ['-n', script])
+    if (outcome.state !== 'passed') return outcome
+  }
+  return { state: 'passed' }
+}
+
+/** The generated client is what the .proto files say. */
+async function generatedCode(): Promise<Outcome> {
+  const configs = globSync('**/buf.gen.yaml', { cwd: root, exclude: ['node_modules'] })
+  const config = configs[0]
+  if (config === undefined) return { state: 'failed', output: 'no buf.gen.yaml' }
+  const generated = globSync('**/gen', { cwd: join(root, 'proto') })
+  if (generated.length === 0) return { state: 'failed', output: 'proto/gen is not there' }
+  return ourScript('generated-code.ts', config)
+}
+
+/** Known advisories; where the registry does not answer such requests nothing is known, and that is said. */
+async function advisories(): Promise<Outcome> {
+  const result = await runCommand('npm', ['audit', '--json', '--audit-level=high', '--loglevel=silent'], { deadlineMs: minute })
+  if (result.code === 0) return { state: 'passed' }
+  if (/"auditReportVersion"/.test(result.output)) return { state: 'failed', output: result.output }
+  return { state: 'skipped', reason: 'the npm registry in use does not answer audit requests' }
+}
+
+export const checks: readonly Check[] = [
+  { name: 'format', run: () => command(binary('biome'), ['format', '.']) },
+  { name: 'eslint', run: () => command(binary('eslint'), ['.', '--cache', '--cache-location', 'node_modules/.cache/eslint/'], 5 * minute) },
+  { name: 'types', run: () => command(binary('tsc'), ['-p', '.']) },
+  { name: 'imports', run: () => command(binary('depcruise'), ['--config', '.dependency-cruiser.cjs', ...programs()]) },
+  { name: 'unused', run: () => command(binary('knip'), []) },
+  { name: 'proto', run: () => command(binary('buf'), ['lint', 'proto']) },
+  { name: 'generated', run: generatedCode },
+  { name: 'shell', run: shellSyntax },
+  { name: 'secrets', run: () => ourScript('secret-scan.ts') },
+  { name: 'advisories', run: advisories },
+]
+
+function programs(): string[] {
+  return ['src-service', 'src-cli', 'src-main', 'src-renderer', 'proto'].filter((folder) => existsSync(join(root, folder)))
+}

@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config'
+
+/** Where the machine is small, real mounts and servers are tested one after the other. */
+const seconds = 1000
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src-*/**/*.test.ts', 'proto/**/*.test.ts', 'scripts/**/*.test.ts'],
+          testTimeout: 20 * seconds,
+          hookTimeout: 20 * seconds,
+        },
+      },
+      {
+        test: {
+          name: 'fences',
+          include: ['tests/fences/**/*.test.ts'],
+          testTimeout: 60 * seconds,
+          hookTimeout: 60 * seconds,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['tests/**/*.test.ts'],
+          exclude: ['tests/fences/**'],
+          fileParallelism: false,
+          testTimeout: 60 * seconds,
+          hookTimeout: 120 * seconds,
+        },
+      },
+    ],
+  },
+})
