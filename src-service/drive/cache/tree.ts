@@ -132,12 +132,6 @@ export function modeTypeOf(type: RemoteType): number {
   }
 }
 
-export function now(): Time {
-  const ms = Date.now()
-  const sec = Math.floor(ms / 1000)
-  return { sec, nsec: Math.floor((performance.now() % 1) * 1e6) % 1e6 + (ms % 1000) * 1e6 }
-}
-
 /**
  * Rows of nodes, names and remote objects. It knows the tables and keeps them consistent (link counts); what may be done
  * when is decided by its callers. Changes are made inside `DriveDatabase.transaction`.
