@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { notices } from './notices.ts'
@@ -15,10 +15,15 @@ const dist = join(root, 'dist')
 /** Loaded at run time from node_modules: it finds its binary beside itself. */
 const external = ['better-sqlite3']
 
-const entryPoints = {
-  service: 'src-service/main.ts',
-  worker: 'src-service/worker.ts',
-  cli: 'src-cli/main.ts',
+/** The programs, and the threads they start by file name (`x-thread.ts` beside its user becomes `dist/x-thread.js`). */
+function entryPoints(): Record<string, string> {
+  const threads = filesBelow('src-service').filter((file) => file.endsWith('-thread.ts'))
+  return {
+    service: 'src-service/main.ts',
+    worker: 'src-service/worker.ts',
+    cli: 'src-cli/main.ts',
+    ...Object.fromEntries(threads.map((file) => [basename(file, '.ts'), file])),
+  }
 }
 
 /** CommonJS packages inside an ES module still call `require`. */
@@ -53,7 +58,7 @@ async function main(): Promise<void> {
   mkdirSync(dist, { recursive: true })
   const result = await build({
     absWorkingDir: root,
-    entryPoints,
+    entryPoints: entryPoints(),
     outdir: dist,
     bundle: true,
     platform: 'node',
