@@ -1,0 +1,18 @@
+import type { QueueCounts } from '../mounts/mount-manager-contract.ts'
+
+/** What the door can ask of the process it lives in; wired by main.ts. */
+export interface ServiceControl {
+  /**
+   * Uploads within the bound, unmounts, ends the workers; resolves with what is left. The process ends a moment after, so
+   * that the answer goes out. @param uploadTimeoutMs null = the configured stop timeout.
+   */
+  shutdown(uploadTimeoutMs: number | null, signal: AbortSignal): Promise<readonly UnsentMount[]>
+  /** Hands over to a new process with the mounts up; returns at once. */
+  restart(): void
+}
+
+export interface UnsentMount {
+  readonly mountId: string
+  readonly name: string
+  readonly queue: QueueCounts
+}

@@ -1,0 +1,152 @@
+import type { Account, AccountProber } from '../providers/account.ts'
+import type { MountRecord, Options, RequestKey } from '../store/records.ts'
+
+/**
+ * What the doors ask of mounts. Everything is asynchronous, takes an AbortSignal that carries the deadline, and fails
+ * with a CloudError whose `code` is one of `MountReason` where the kind alone does not say enough.
+ */
+export interface MountManager extends AccountProber {
+  /** By name. */
+  list(signal: AbortSignal): Promise<readonly Mount[]>
+  get(id: string, signal: AbortSignal): Promise<Mount>
+  /** Saves a mount without starting it. The request key goes to `store.mounts.insert` unchanged. */
+  create(spec: MountSpec, request: RequestKey | null, signal: AbortSignal): Promise<Mount>
+  /** @param revision must match; null = whatever it is. What cannot change while it is mounted is `busy`. */
+  update(id: string, revision: number | null, patch: MountPatch, signal: AbortSignal): Promise<Mount>
+  /** Unmounts and forgets. Refuses while files are unsent, or waits for them up to `waitMs`; never deletes an unsent file. */
+  remove(id: string, revision: number | null, waitMs: number, signal: AbortSignal): Promise<void>
+  /** Wishes it mounted (`enabled`), and resolves when the folder shows the cloud or rejects with why it does not. */
+  start(id: string, signal: AbortSignal): Promise<Mount>
+  /** Wishes it unmounted and resolves when it is. @param force detaches a busy one. */
+  stop(id: string, force: boolean, signal: AbortSignal): Promise<Mount>
+  /** Calls the listener when a mount was made, changed or removed, or its status changed; the result ends that. */
+  watch(listener: (change: MountEvent) => void): () => void
+  /** State of one path below the mounted folder ('' = itself). */
+  fileState(id: string, path: string, signal: AbortSignal): Promise<FileStatus>
+  /** At most `limit`, in the order in which they will go. */
+  transfers(id: string, limit: number, signal: AbortSignal): Promise<readonly Transfer[]>
+  retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void>
+  /** One folder of an account, at most `limit` entries. */
+  browse(account: Account, path: string, limit: number, signal: AbortSignal): Promise<FolderPage>
+  /** What is missing on this machine for mounting. */
+  diagnose(signal: AbortSignal): Promise<readonly Diagnosis[]>
+}
+
+/** A mount as it is asked for; null = the manager's default. */
+export interface MountSpec {
+  readonly name: string
+  readonly providerId: string
+  readonly remoteRoot: string
+  readonly path: string
+  /** Bytes. */
+  readonly cacheSize: number | null
+  /** '' = in the service's state. */
+  readonly cacheDir: string
+  readonly readOnly: boolean
+  readonly access: 'owner' | 'all'
+  readonly uid: number | null
+  readonly gid: number | null
+  readonly umask: number | null
+  readonly shared: boolean
+  /** As given, not yet checked: values may be strings for numbers and booleans. */
+  readonly options: Options
+}
+
+/** What to change; absent = leave. In `options` null = back to the default, and names that are absent stay. */
+export interface MountPatch extends Partial<Omit<MountSpec, 'providerId' | 'remoteRoot' | 'cacheDir' | 'options'>> {
+  readonly options?: Readonly<Record<string, Options[string] | null>>
+}
+
+export interface Mount {
+  readonly record: MountRecord
+  readonly status: MountStatus
+}
+
+export type MountState = 'initializing' | 'mounted' | 'reconciling' | 'unmounted' | 'failed'
+
+export interface MountStatus {
+  readonly state: MountState
+  /** Milliseconds since 1970. */
+  readonly since: number
+  /** Why, for `failed`; else ''. */
+  readonly reason: string
+  readonly conditions: readonly MountCondition[]
+  /** Process id of the worker; null = none. */
+  readonly workerPid: number | null
+  /** Null while it is not known (no worker could be asked yet). */
+  readonly queue: QueueCounts | null
+  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number } | null
+  /** Remote objects that cannot be shown as names. */
+  readonly hidden: number
+}
+
+export type MountCondition =
+  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
+  | { readonly kind: 'throttled'; readonly until: number }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'needs-sign-in'; readonly reason: string }
+  | { readonly kind: 'waiting-for-vault' }
+  | { readonly kind: 'cache-full' }
+
+/** Not yet confirmed by the provider. */
+export interface QueueCounts {
+  readonly files: number
+  readonly bytes: number
+  readonly parked: number
+  readonly uploading: number
+}
+
+export type MountEvent = { readonly kind: 'changed'; readonly mount: Mount } | { readonly kind: 'removed'; readonly mountId: string }
+
+export interface FileStatus {
+  readonly path: string
+  readonly state: 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
+  readonly type: 'file' | 'folder' | 'symlink' | 'other'
+  readonly size: number
+  readonly localBytes: number
+  readonly reason: string
+  readonly localOnly: readonly string[]
+}
+
+export interface Transfer {
+  readonly id: number
+  readonly path: string
+  readonly direction: 'upload' | 'remove' | 'move'
+  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
+  readonly size: number
+  readonly done: number
+  readonly tries: number
+  /** Milliseconds since 1970; 0 = as soon as its turn comes. */
+  readonly nextTryAt: number
+  readonly reason: string
+}
+
+export interface FolderPage {
+  readonly entries: readonly { readonly name: string; readonly folder: boolean; readonly size: number; readonly modifiedAt: number | null }[]
+  readonly truncated: boolean
+}
+
+export interface Diagnosis {
+  /** Short constant name, `fuse-device`. */
+  readonly name: string
+  readonly result: 'ok' | 'warning' | 'failure'
+  readonly detail: string
+  readonly hint: string
+}
+
+/** `CloudError.code` of what goes wrong with mounts; each is an ErrorReason of the contract. */
+export type MountReason =
+  | 'NAME_TAKEN'
+  | 'UNKNOWN_OPTION'
+  | 'MANAGED_ELSEWHERE'
+  | 'UNSENT_FILES'
+  | 'MOUNT_BUSY'
+  | 'MOUNT_POINT_MISSING'
+  | 'MOUNT_POINT_NOT_EMPTY'
+  | 'MOUNT_POINT_TAKEN'
+  | 'PATH_OVERLAP'
+  | 'REMOTE_OVERLAP'
+  | 'NO_FUSE'
+  | 'NO_MOUNT_RIGHT'
+  | 'WORKER_UNAVAILABLE'
+  | 'SHUTTING_DOWN'
