@@ -23,13 +23,9 @@ async function command(program: string, args: readonly string[], deadlineMs = 2 
 
 const binary = (name: string): string => join(root, 'node_modules/.bin', name)
 
-const ourScript = (name: string, ...args: string[]): Promise<Outcome> =>
-  command(process.execPath, [
-    '--experimental-strip-types',
-    '--disable-warning=ExperimentalWarning',
-    join(root, 'scripts/lib', name),
-    ...args,
-  ])
+const stripTypes = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning']
+
+const ourScript = (name: string): Promise<Outcome> => command(process.execPath, [...stripTypes, join(root, 'scripts/lib', name)])
 
 async function shellSyntax(): Promise<Outcome> {
   if (process.platform === 'win32') return { state: 'skipped', reason: 'no bash to check shell scripts with' }
@@ -43,14 +39,19 @@ async function shellSyntax(): Promise<Outcome> {
   return { state: 'passed' }
 }
 
-/** The generated client is what the .proto files say. */
-async function generatedCode(): Promise<Outcome> {
-  const configs = globSync('**/buf.gen.yaml', { cwd: root, exclude: ['node_modules'] })
-  const config = configs[0]
-  if (config === undefined) return { state: 'failed', output: 'no buf.gen.yaml' }
-  const generated = globSync('**/gen', { cwd: join(root, 'proto') })
-  if (generated.length === 0) return { state: 'failed', output: 'proto/gen is not there' }
-  return ourScript('generated-code.ts', config)
+/** The contract: linted, formatted, every method with its policy, and the committed code made from it. */
+async function contract(): Promise<Outcome> {
+  const steps = [
+    () => command(binary('buf'), ['lint', 'proto']),
+    () => command(binary('buf'), ['format', '--diff', '--exit-code', 'proto']),
+    () => command(process.execPath, [...stripTypes, join(root, 'proto/check-policies.ts')]),
+    () => ourScript('generated-code.ts'),
+  ]
+  for (const step of steps) {
+    const outcome = await step()
+    if (outcome.state !== 'passed') return outcome
+  }
+  return { state: 'passed' }
 }
 
 /** Known advisories; where the registry does not answer such requests nothing is known, and that is said. */
@@ -67,8 +68,7 @@ export const checks: readonly Check[] = [
   { name: 'types', run: () => command(binary('tsc'), ['-p', '.']) },
   { name: 'imports', run: () => command(binary('depcruise'), ['--config', '.dependency-cruiser.cjs', ...programs()]) },
   { name: 'unused', run: () => command(binary('knip'), []) },
-  { name: 'proto', run: () => command(binary('buf'), ['lint', 'proto']) },
-  { name: 'generated', run: generatedCode },
+  { name: 'contract', run: contract },
   { name: 'shell', run: shellSyntax },
   { name: 'secrets', run: () => ourScript('secret-scan.ts') },
   { name: 'advisories', run: advisories },

@@ -1,31 +1,28 @@
-/** Regenerates the code under proto/gen into a temporary folder and compares. Usage: generated-code.ts BUF_GEN_YAML; exit code 1 on any difference. */
+/** Regenerates proto/gen in a temporary folder and compares; exit code 1 on any difference, which it prints. */
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { root } from './run-command.ts'
 
-const config = process.argv[2]
-if (config === undefined) throw new Error('which buf.gen.yaml?')
+function contentsOf(folder: string): Map<string, string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const paths = files.map((entry) => join(entry.parentPath, entry.name))
+  return new Map(paths.map((path) => [relative(folder, path), readFileSync(path, 'utf8')]))
+}
 
 const copy = mkdtempSync(join(tmpdir(), 'cloudmoor-generated-'))
 try {
-  cpSync(join(root, 'proto'), join(copy, 'proto'), { recursive: true })
-  for (const file of ['buf.yaml', 'buf.gen.yaml', 'package.json']) {
-    cpSync(join(root, file), join(copy, file), { force: true, recursive: true })
-  }
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
-  rmSync(join(copy, 'proto/gen'), { recursive: true, force: true })
-  const where = join(copy, dirname(relative(root, join(root, config))))
-  const generated = spawnSync(join(root, 'node_modules/.bin/buf'), ['generate'], { cwd: where, encoding: 'utf8' })
-  if (generated.status !== 0) {
-    process.stdout.write(generated.stderr)
-    process.exitCode = 1
-  } else {
-    const difference = spawnSync('diff', ['-r', join(root, 'proto/gen'), join(copy, 'proto/gen')], { encoding: 'utf8' })
-    process.stdout.write(difference.stdout)
-    process.exitCode = difference.status ?? 1
-  }
+  cpSync(join(root, 'proto'), copy, { recursive: true })
+  rmSync(join(copy, 'gen'), { recursive: true, force: true })
+  const path = `${join(root, 'node_modules/.bin')}${process.platform === 'win32' ? ';' : ':'}${process.env['PATH'] ?? ''}`
+  const generated = spawnSync('buf', ['generate'], { cwd: copy, encoding: 'utf8', env: { ...process.env, PATH: path } })
+  if (generated.status !== 0) throw new Error(generated.stderr)
+  const committed = contentsOf(join(root, 'proto/gen'))
+  const fresh = contentsOf(join(copy, 'gen'))
+  const different = [...new Set([...committed.keys(), ...fresh.keys()])].filter((file) => committed.get(file) !== fresh.get(file))
+  for (const file of different.sort()) process.stdout.write(`proto/gen/${file} is not what the .proto files give: run proto/generate\n`)
+  process.exitCode = different.length === 0 && fresh.size > 0 ? 0 : 1
 } finally {
   rmSync(copy, { recursive: true, force: true })
 }

@@ -1,0 +1,97 @@
+/**
+ * Runs every suite and sums up. Usage: scripts/test [--quick | --proof]
+ * The last line is `N passed, N failed, N skipped`; exit code 1 if anything failed.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checks } from './checks.ts'
+import { clearLeftovers, runMark } from './leftovers.ts'
+import { counts, details, suiteLine } from './results.ts'
+import type { SuiteResult, TestResult } from './results.ts'
+import { root, runCommand } from './run-command.ts'
+
+const minute = 60_000
+const mode = process.argv[2] ?? '--default'
+if (!['--default', '--quick', '--proof'].includes(mode)) {
+  process.stderr.write('usage: scripts/test [--quick | --proof]\n')
+  process.exit(2)
+}
+
+/** Everything a run makes lies below this folder, so that what is left of it can be found. */
+const temporary = mkdtempSync(join(tmpdir(), 'cloudmoor-test-'))
+const mark = `${process.pid}-${Date.now()}`
+const environment = {
+  TMPDIR: temporary,
+  [runMark]: mark,
+  // Tests that repeat a fault do it many more times when this is set.
+  ...(mode === '--proof' ? { CLOUDMOOR_PROOF: '1' } : {}),
+}
+
+async function lintSuite(): Promise<TestResult[]> {
+  const results: TestResult[] = []
+  for (const check of checks) {
+    const outcome = await check.run()
+    results.push({ ...outcome, name: `lint > ${check.name}` })
+  }
+  return results
+}
+
+function readResults(file: string): TestResult[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as TestResult)
+}
+
+async function vitestSuite(project: string, deadlineMs: number): Promise<TestResult[]> {
+  const file = join(temporary, `${project}.ndjson`)
+  writeFileSync(file, '')
+  const args = ['run', '--project', project, '--reporter', 'default', '--reporter', './scripts/lib/ndjson-reporter.ts']
+  const run = await runCommand(join(root, 'node_modules/.bin/vitest'), args, {
+    deadlineMs,
+    env: { ...environment, CLOUDMOOR_TEST_RESULTS: file, NO_COLOR: '1' },
+    onOutput: (text) => process.stdout.write(text),
+  })
+  const results = readResults(file)
+  for (const result of results) {
+    if (result.state === 'skipped' && result.reason === '') {
+      results[results.indexOf(result)] = { ...result, reason: 'no reason given' }
+    }
+  }
+  if (run.timedOut) results.push({ state: 'failed', name: project, output: `not done after ${deadlineMs / minute} minutes` })
+  else if (run.code !== 0 && !results.some((result) => result.state === 'failed')) {
+    results.push({ state: 'failed', name: project, output: `vitest ended with ${run.code ?? 'a signal'}:\n${run.output}` })
+  }
+  const left = await clearLeftovers(mark, temporary)
+  if (left.length > 0) results.push({ state: 'failed', name: `${project} > leaves nothing behind`, output: left.join('\n') })
+  return results
+}
+
+const suites: readonly { readonly name: string; readonly quick: boolean; readonly run: () => Promise<TestResult[]> }[] = [
+  { name: 'lint', quick: true, run: lintSuite },
+  { name: 'unit', quick: true, run: () => vitestSuite('unit', 4 * minute) },
+  { name: 'fences', quick: true, run: () => vitestSuite('fences', 2 * minute) },
+  { name: 'integration', quick: false, run: () => vitestSuite('integration', (mode === '--proof' ? 120 : 30) * minute) },
+]
+
+async function main(): Promise<void> {
+  const done: SuiteResult[] = []
+  try {
+    for (const suite of suites) {
+      if (mode === '--quick' && !suite.quick) continue
+      process.stdout.write(`\n== ${suite.name}\n`)
+      const begun = performance.now()
+      const results = await suite.run()
+      done.push({ suite: suite.name, results, milliseconds: performance.now() - begun })
+    }
+  } finally {
+    await clearLeftovers(mark, temporary)
+    rmSync(temporary, { recursive: true, force: true, maxRetries: 3 })
+  }
+  const all = done.flatMap((suite) => suite.results)
+  process.stdout.write(['', ...details(all), '', ...done.map(suiteLine), counts(all)].join('\n') + '\n')
+  process.exitCode = all.some((result) => result.state === 'failed') ? 1 : 0
+}
+
+await main()
