@@ -1,0 +1,83 @@
+import { readdir, rename, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import pino from 'pino'
+
+/** Bytes that may wait for the disk; beyond, lines are dropped. */
+const maxPending = 4 * 1024 * 1024
+
+interface RotatingFile {
+  readonly stream: ReturnType<typeof pino.destination>
+  close(): Promise<void>
+}
+
+/** A file for lines, mode 0600, written without waiting; after `maxBytes` it becomes `PATH.1` (then `.2` …) and a new one begins. */
+export async function openRotatingFile(path: string, maxBytes: number, keep: number): Promise<RotatingFile> {
+  let size = await sizeOf(path)
+  const stream = pino.destination({ dest: path, sync: false, append: true, mode: 0o600, maxLength: maxPending })
+  await new Promise<void>((resolve, reject) => {
+    stream.once('ready', resolve)
+    stream.once('error', reject)
+  })
+  // Nobody can be told that a log cannot be written; the service goes on without it.
+  stream.on('error', () => {})
+  let rotating = false
+  stream.on('write', (written: number) => {
+    size += written
+    if (size < maxBytes || rotating) return
+    rotating = true
+    void shift(path, keep)
+      .then(() => {
+        size = 0
+        stream.reopen()
+      })
+      .catch(() => {})
+      .finally(() => {
+        rotating = false
+      })
+  })
+  const flushAtExit = () => flushNow(stream)
+  process.on('exit', flushAtExit)
+  return {
+    stream,
+    close: () => {
+      process.off('exit', flushAtExit)
+      return new Promise((resolve) => {
+        stream.once('close', resolve)
+        stream.end()
+      })
+    },
+  }
+}
+
+function flushNow(stream: RotatingFile['stream']): void {
+  try {
+    stream.flushSync()
+  } catch {
+    // The disk refuses; the process ends anyway.
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch {
+    return 0
+  }
+}
+
+async function shift(path: string, keep: number): Promise<void> {
+  for (let number = keep; number >= 1; number--) {
+    const from = number === 1 ? path : `${path}.${number - 1}`
+    await rename(from, `${path}.${number}`).catch(() => {})
+  }
+}
+
+/** Removes log files in `folder` that nobody wrote to for `days` days. */
+export async function pruneLogs(folder: string, days: number, now: number): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!/\.log(\.\d+)?$/.test(name)) continue
+    const path = join(folder, name)
+    const found = await stat(path).catch(() => null)
+    if (found !== null && now - found.mtimeMs > days * 24 * 3600 * 1000) await unlink(path).catch(() => {})
+  }
+}
