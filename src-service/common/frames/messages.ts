@@ -1,48 +1,61 @@
 /**
- * What service and worker say to each other over a `Channel` (SOCK_SEQPACKET). One datagram = one JSON value.
- * The worker listens on `<run>/workers/<worker id>.sock`, so that a restarted service can find it again; the service connects.
- * Adoption (`hello`, `adopt`) is frozen: its messages are those of proto/cloudmoor/internal/v1 in protobuf's JSON mapping.
- * Everything else may change between versions, because a worker of another version is only adopted and then replaced.
+ * What service and worker say to each other over a `Channel` (SOCK_SEQPACKET), as JSON. The worker listens on
+ * `<run>/workers/<worker id>.sock`, so that a restarted service can find it again; the service connects.
+ * The first message (`Hello`) and the taking over of mounts are frozen: see adoption.ts. Everything here may change
+ * between versions, because a worker of another version is only adopted and then replaced.
  */
 import type { SlabGeometry } from '../native/native.ts'
 
-/** service -> worker. Descriptors ride along where the comment says so. */
-export type ServiceRequest =
+/** service -> worker: parameters and result of each method. */
+export interface Methods {
   /** Opens the drive (database, cache, connector) without a kernel connection. */
-  | { readonly method: 'open'; readonly params: OpenDrive }
-  /** Serves a kernel connection. Descriptors: [/dev/fuse, request memory]. */
-  | { readonly method: 'attach'; readonly params: { readonly mountId: string; readonly takenOver: boolean; readonly allowPassthrough: boolean } }
+  open: { params: OpenDrive; result: Nothing }
+  /** Serves a kernel connection. Descriptors: [/dev/fuse, request memory]. Answered when requests are being read. */
+  attach: { params: AttachDrive; result: Nothing }
   /** Stops serving; unanswered requests stay in memory. */
-  | { readonly method: 'detach'; readonly params: { readonly mountId: string } }
-  | { readonly method: 'close'; readonly params: { readonly mountId: string } }
-  | { readonly method: 'secrets'; readonly params: { readonly mountId: string; readonly secrets: Readonly<Record<string, string>> } }
-  | { readonly method: 'status'; readonly params: { readonly mountId: string } }
-  | { readonly method: 'drain'; readonly params: { readonly mountId: string; readonly timeoutMs: number } }
-  | { readonly method: 'fileState'; readonly params: { readonly mountId: string; readonly path: string } }
-  | { readonly method: 'transfers'; readonly params: { readonly mountId: string; readonly limit: number } }
-  | { readonly method: 'retry'; readonly params: { readonly mountId: string; readonly transferId: number | 'all' } }
-  /** Tries an account without a drive: check + measure. */
-  | { readonly method: 'probe'; readonly params: ProbeAccount }
-  /** One folder of an account, for choosing a mount's root; at most `limit` entries. */
-  | { readonly method: 'browse'; readonly params: ProbeAccount & { readonly path: string; readonly limit: number } }
-  | { readonly method: 'ping'; readonly params: Record<string, never> }
-  | { readonly method: 'logLevel'; readonly params: { readonly level: string } }
+  detach: { params: OfMount; result: Nothing }
+  /** Persists and closes the drive. */
+  close: { params: OfMount; result: Nothing }
+  secrets: { params: OfMount & { readonly secrets: Secrets }; result: Nothing }
+  status: { params: OfMount; result: DriveStatus }
+  /** Uploads without waiting for quiet; answered when the queue is empty, nothing can leave, or the time is over. */
+  drain: { params: OfMount & { readonly timeoutMs: number }; result: Queue }
+  fileState: { params: OfMount & { readonly path: string }; result: FileStatus }
+  transfers: { params: OfMount & { readonly limit: number }; result: readonly Transfer[] }
+  retry: { params: OfMount & { readonly transferId: number | 'all' }; result: Nothing }
+  /** Tries an account without a drive: check and measure. */
+  probe: { params: Account & { readonly write: boolean }; result: ProbeResult }
+  /** One folder of an account, for choosing a mount's root. */
+  browse: { params: Account & { readonly path: string; readonly limit: number }; result: BrowseResult }
+  ping: { params: Nothing; result: Nothing }
+  logLevel: { params: { readonly level: LogLevel }; result: Nothing }
   /** Ends the worker after closing its drives. */
-  | { readonly method: 'exit'; readonly params: Record<string, never> }
+  exit: { params: Nothing; result: Nothing }
+}
 
-export interface ProbeAccount {
+export type Method = keyof Methods
+export type Nothing = Readonly<Record<string, never>>
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+type OptionValues = Readonly<Record<string, string | number | boolean>>
+type Secrets = Readonly<Record<string, string>>
+
+interface OfMount {
+  readonly mountId: string
+}
+
+export interface Account {
   readonly type: string
-  readonly options: Readonly<Record<string, string | number | boolean>>
-  readonly secrets: Readonly<Record<string, string>>
+  readonly options: OptionValues
+  readonly secrets: Secrets
   readonly remoteRoot: string
 }
 
-export interface OpenDrive {
-  readonly mountId: string
+export interface OpenDrive extends OfMount {
   readonly name: string
   readonly folder: string
-  readonly connector: { readonly type: string; readonly options: Readonly<Record<string, string | number | boolean>>; readonly remoteRoot: string }
-  readonly secrets: Readonly<Record<string, string>>
+  readonly connector: { readonly type: string; readonly options: OptionValues; readonly remoteRoot: string }
+  readonly secrets: Secrets
+  /** Bytes. */
   readonly cacheSize: number
   readonly readOnly: boolean
   readonly uid: number
@@ -56,6 +69,79 @@ export interface OpenDrive {
   readonly deadlines: { readonly metadataMs: number; readonly readMs: number; readonly writeMs: number }
 }
 
+export interface AttachDrive extends OfMount {
+  readonly mountPoint: string
+  /** Revision of the configuration, told to a service that adopts this worker. */
+  readonly revision: number
+  /** The connection was served by a process that died. */
+  readonly takenOver: boolean
+  readonly allowPassthrough: boolean
+}
+
+export interface ProbeResult {
+  readonly checks: readonly { readonly name: string; readonly result: 'yes' | 'no' | 'unknown'; readonly detail: string }[]
+  /** Bytes; null where the provider does not say. */
+  readonly usage: { readonly total: number | null; readonly used: number | null; readonly free: number | null }
+}
+
+export interface BrowseResult {
+  readonly entries: readonly {
+    readonly name: string
+    readonly type: 'file' | 'folder' | 'other'
+    readonly size: number
+    /** Milliseconds since 1970. */
+    readonly modified: number
+  }[]
+  /** There are more than `limit`. */
+  readonly more: boolean
+}
+
+/** What limits a mount; times in milliseconds since 1970. */
+export type Condition =
+  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
+  | { readonly kind: 'throttled'; readonly until: number }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'needs-sign-in'; readonly reason: string }
+  | { readonly kind: 'waiting-for-vault' }
+  | { readonly kind: 'cache-full' }
+
+/** Not yet confirmed by the provider. */
+export interface Queue {
+  readonly files: number
+  readonly bytes: number
+  readonly parked: number
+  readonly uploading: number
+}
+
+export interface DriveStatus {
+  readonly conditions: readonly Condition[]
+  readonly queue: Queue
+  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
+  readonly hidden: number
+}
+
+export interface FileStatus {
+  readonly path: string
+  readonly state: 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
+  readonly type: 'file' | 'folder' | 'symlink' | 'other'
+  readonly size: number
+  readonly localBytes: number
+  readonly reason: string
+  readonly localOnly: readonly string[]
+}
+
+export interface Transfer {
+  readonly id: number
+  readonly path: string
+  readonly direction: 'upload' | 'remove' | 'move'
+  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
+  readonly size: number
+  readonly done: number
+  readonly tries: number
+  readonly nextTryAt: number
+  readonly reason: string
+}
+
 /** worker -> service, unasked. */
 export type WorkerEvent =
   | { readonly event: 'changed'; readonly mountId: string }
@@ -66,12 +152,21 @@ export type WorkerEvent =
   | { readonly event: 'closeBacking'; readonly mountId: string; readonly node: number; readonly backingId: number }
   | { readonly event: 'alert'; readonly mountId: string; readonly severity: 'warning' | 'error'; readonly reason: string; readonly message: string }
 
-/** Envelope of every datagram but the frozen ones. */
+export interface WireError {
+  readonly kind: string
+  readonly message: string
+  readonly code?: string
+  readonly hint?: string
+}
+
+export type Request = { readonly [M in Method]: { readonly kind: 'request'; readonly id: number; readonly method: M; readonly params: Methods[M]['params'] } }[Method]
+
 export type Frame =
-  | ({ readonly kind: 'request'; readonly id: number } & ServiceRequest)
+  | Request
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
-  | { readonly kind: 'error'; readonly id: number; readonly error: { readonly kind: string; readonly message: string; readonly code?: string; readonly hint?: string } }
+  | { readonly kind: 'error'; readonly id: number; readonly error: WireError }
   | ({ readonly kind: 'event' } & WorkerEvent)
+  /** Answer to `openBacking`; 0 = not registered. */
   | { readonly kind: 'backing'; readonly mountId: string; readonly ticket: number; readonly backingId: number }
 
 /** Request memory of one mount: 16 slabs of 1 MiB + 4 KiB, 256 slots. */
