@@ -54,15 +54,16 @@ CREATE INDEX name_remote ON name (remote) WHERE remote IS NOT NULL;
 CREATE TABLE remote (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   parent INTEGER NOT NULL,           -- node of the folder it lies in, at the provider
-  name BLOB NOT NULL,                -- the provider's own name (the kernel's may differ by a suffix)
+  name BLOB NOT NULL,                -- the provider's own name
+  shown BLOB,                        -- the kernel's name for it, where that differs (twins); NULL = the same
   key TEXT,                          -- the provider's id, where it has ids
   type TEXT NOT NULL,                -- RemoteType
   size INTEGER NOT NULL,
   mtime_s INTEGER NOT NULL, mtime_n INTEGER NOT NULL,
   rev TEXT NOT NULL,
   node INTEGER NOT NULL,             -- whose bytes it holds
-  content INTEGER NOT NULL,          -- node.content that it holds
-  attrs INTEGER NOT NULL             -- node.attrs that it holds
+  content INTEGER NOT NULL,          -- node.content that it holds; 0 = not confirmed: an upload or move of unknown outcome may have made it
+  attrs INTEGER NOT NULL             -- node.attrs that it holds; 0 = only a listing was seen, exact attributes are still to be asked for
 );
 CREATE UNIQUE INDEX remote_place ON remote (parent, name, (type = 'folder'));
 CREATE INDEX remote_node ON remote (node);
@@ -83,18 +84,23 @@ CREATE TABLE blob (
 ) WITHOUT ROWID;
 
 -- What must still happen at the provider. One row per name to bring there, or per remote row to remove; re-used while it waits.
+-- A row with neither ends the abandoned upload session in 'handle'.
 CREATE TABLE queue (
   id INTEGER PRIMARY KEY AUTOINCREMENT, -- order
   name INTEGER UNIQUE,               -- name.id: make the provider agree with this name (create, contents, move, attributes)
   remote INTEGER UNIQUE,             -- remote.id: remove this object
-  not_before INTEGER NOT NULL DEFAULT 0, -- ms
+  not_before INTEGER NOT NULL DEFAULT 0, -- ms; very large: until what it waits for has happened
   tries INTEGER NOT NULL DEFAULT 0,
   refusals INTEGER NOT NULL DEFAULT 0,   -- permanent-looking errors; parked at 5
   parked INTEGER NOT NULL DEFAULT 0,
   reason TEXT NOT NULL DEFAULT '',
   sent INTEGER NOT NULL DEFAULT 0,   -- content version of the try in flight or of unknown outcome; 0 = none
+  target INTEGER,                    -- of that try: the remote row that it makes or changes
+  sent_size INTEGER NOT NULL DEFAULT 0, -- of that try: bytes and time, by which a probe knows it again
+  sent_s INTEGER NOT NULL DEFAULT 0, sent_n INTEGER NOT NULL DEFAULT 0,
   handle TEXT                        -- resumable upload of the version 'sent'
 );
+CREATE INDEX queue_due ON queue (parked, not_before);
 
 -- Answers of changes until the kernel has them.
 CREATE TABLE request_log (id INTEGER PRIMARY KEY, errno INTEGER NOT NULL, reply BLOB NOT NULL);

@@ -55,6 +55,8 @@ export interface RemoteRow {
   readonly id: number
   readonly parent: number
   readonly name: Buffer
+  /** The kernel's name for it, where that differs. */
+  readonly shown: Buffer | null
   readonly key: string | null
   readonly type: RemoteType
   readonly size: number
@@ -175,10 +177,10 @@ export class Tree {
       remotesIn: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE parent = ? ORDER BY id'),
       remotesOf: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE node = ? ORDER BY id'),
       insertRemote: sql.prepare(
-        'INSERT INTO remote (parent, name, key, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO remote (parent, name, shown, key, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ),
       updateRemote: sql.prepare(
-        'UPDATE remote SET parent = ?, name = ?, key = ?, type = ?, size = ?, mtime_s = ?, mtime_n = ?, rev = ?, node = ?, content = ?, attrs = ? WHERE id = ?',
+        'UPDATE remote SET parent = ?, name = ?, shown = ?, key = ?, type = ?, size = ?, mtime_s = ?, mtime_n = ?, rev = ?, node = ?, content = ?, attrs = ? WHERE id = ?',
       ),
       deleteRemote: sql.prepare('DELETE FROM remote WHERE id = ?'),
       clearRemote: sql.prepare('UPDATE name SET remote = NULL WHERE remote = ?'),
@@ -324,14 +326,14 @@ export class Tree {
 
   insertRemote(row: NewRemote): number {
     const { lastInsertRowid } = this.#sql.insertRemote.run(
-      row.parent, row.name, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs,
+      row.parent, row.name, row.shown, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs,
     )
     return Number(lastInsertRowid)
   }
 
   updateRemote(row: RemoteRow): void {
     this.#sql.updateRemote.run(
-      row.parent, row.name, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs, row.id,
+      row.parent, row.name, row.shown, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs, row.id,
     )
   }
 
