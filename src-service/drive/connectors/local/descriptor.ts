@@ -1,0 +1,63 @@
+import type { Descriptor } from '../connector.ts'
+
+/** A folder of this machine that plays the cloud: for trying out, for tests, and for network file systems. */
+export const localDescriptor: Descriptor = {
+  type: 'local',
+  title: 'Local folder',
+  summary: 'A folder of this machine, or of a network file system mounted on it.',
+  maturity: 'stable',
+  docs: 'docs/providers/local.md',
+  options: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['path'],
+    properties: {
+      path: {
+        type: 'string',
+        title: 'Folder',
+        description: 'Absolute path of the folder.',
+        examples: ['/srv/files'],
+        pattern: '^/',
+        format: 'path',
+        trusted: true,
+        destination: true,
+      },
+      create: {
+        type: 'boolean',
+        title: 'Create the folder',
+        description: 'Create the folder if it does not exist.',
+        default: false,
+        trusted: true,
+      },
+    },
+  },
+  presets: [],
+  capabilities: {
+    conditionalWrite: 'checked',
+    conditionalRemove: 'checked',
+    rangeRead: true,
+    resumableWrite: false,
+    move: 'tree',
+    atomicMove: true,
+    copy: true,
+    realFolders: true,
+    hash: 'none',
+    changeFeed: false,
+    posix: {
+      mode: true,
+      owner: true,
+      mtime: true,
+      symlinks: true,
+      specialNodes: true,
+      xattrs: true,
+      setAttributes: true,
+      inListings: true,
+    },
+    names: { caseSensitive: true, unicode: 'bytes', maxBytes: 255, maxPathBytes: 4095, forbidden: '', trimsTrailing: false },
+    mtimePrecisionNs: 1,
+    quota: true,
+    maxFileSize: 2 ** 43,
+    parallelism: 4,
+  },
+  defaults: { cacheSize: 10 * 2 ** 30, partSize: 8 * 2 ** 20, parallelUploads: 4, requestsPerSecond: 100_000 },
+}

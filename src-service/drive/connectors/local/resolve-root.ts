@@ -1,0 +1,33 @@
+import fs from 'node:fs'
+import { CloudError } from '../../../common/errors.ts'
+import type { ConnectorContext } from '../connector.ts'
+import { joinNames } from './open-folder.ts'
+
+/**
+ * The mount's root: the account's folder, whose own path may lead over symlinks, and `remoteRoot` below it, which may not.
+ * @throws CloudError `invalid` for a relative path, `not-found`, `not-a-folder`, `access`
+ */
+export async function resolveRoot(context: ConnectorContext): Promise<Buffer> {
+  const { path, create } = context.settings.options
+  if (typeof path !== 'string' || !path.startsWith('/')) {
+    throw new CloudError('invalid', 'the option path must be an absolute path', { hint: 'Give it as --set path=/some/folder.' })
+  }
+  if (create === true) await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })
+  const real = await realFolder(path)
+  const below = context.remoteRoot.split('/').filter((name) => name !== '')
+  return joinNames(real, below.map((name) => Buffer.from(name)))
+}
+
+async function realFolder(path: string): Promise<Buffer> {
+  try {
+    return await fs.promises.realpath(path, { encoding: 'buffer' })
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind !== 'not-found') throw error
+    throw new CloudError('not-found', `the folder ${path} does not exist`, {
+      cause: caught,
+      code: 'ENOENT',
+      hint: 'Create it, or set create=true.',
+    })
+  }
+}

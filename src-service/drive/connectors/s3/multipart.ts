@@ -1,0 +1,224 @@
+/** Resumable uploads in parts. The handle names the upload; which parts it has is asked of the server, and compared. */
+import { CloudError } from '../../../common/errors.ts'
+import type { UploadSource, WriteOptions } from '../connector.ts'
+import { checkedBody, checksumHeaders, sourceChecksum } from './checksum.ts'
+import type { Checksum } from './checksum.ts'
+import { metadataHeaders } from './metadata.ts'
+import type { S3Client } from './s3-client.ts'
+import { header } from './s3-errors.ts'
+import type { S3Place } from './s3-place.ts'
+import { childrenOf, escapeXml, requiredCount, requiredText, textOf } from './s3-xml.ts'
+import { conditionHeaders, contentType } from './write-object.ts'
+import type { Written } from './write-object.ts'
+
+interface Upload {
+  readonly uploadId: string
+  readonly bucket: string
+  /** UTF-8. */
+  readonly key: string
+  readonly partSize: number
+}
+
+interface Part extends Checksum {
+  readonly number: number
+  readonly etag: string
+}
+
+const mostParts = 10_000
+const parallelParts = 4
+const mebi = 2 ** 20
+const longestAnswer = 4 * mebi
+
+/** The smallest whole number of MiB, not below `wanted`, with which `size` bytes fit into 10,000 parts. */
+export function partSizeFor(size: number, wanted: number): number {
+  return Math.max(wanted, Math.ceil(size / mostParts / mebi) * mebi)
+}
+
+/** @throws CloudError as any change; after `offline` and the like from the completion the object may be there */
+export async function uploadInParts(
+  client: S3Client,
+  place: S3Place,
+  source: UploadSource,
+  options: WriteOptions,
+  signal: AbortSignal,
+): Promise<Written> {
+  const { upload, done } = (await resume(client, place, source, options, signal)) ?? (await begin(client, place, source, options, signal))
+  const parts = await uploadParts(client, upload, source, done, options, signal)
+  const rev = await complete(client, upload, parts, options, signal)
+  return { rev, size: source.size }
+}
+
+/** Ends an upload that will not be completed. Resolves also if there is none. */
+export async function abandonUpload(client: S3Client, handle: string, signal: AbortSignal): Promise<void> {
+  const upload = parseHandle(handle)
+  if (upload) await ignoreAbsent(client.head({ method: 'DELETE', ...target(upload), query: [['uploadId', upload.uploadId]] }, signal))
+}
+
+async function begin(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
+  const { bucket, key } = place
+  if (bucket === null) throw new CloudError('is-a-folder', 'the account itself is not a file')
+  const crc = client.settings.dialect.checksum === 'crc32'
+  const headers = {
+    ...metadataHeaders('file', options.posix),
+    'content-type': contentType('file'),
+    ...(crc && { 'x-amz-checksum-algorithm': 'CRC32' }),
+  }
+  const request = { method: 'POST' as const, bucket, key, query: [['uploads', '']] as const, headers }
+  const { node } = await client.xml(request, 'InitiateMultipartUploadResult', longestAnswer, signal)
+  const partSize = partSizeFor(source.size, client.settings.partSize)
+  const upload: Upload = { uploadId: requiredText(node, 'UploadId'), bucket, key: key.toString(), partSize }
+  await options.saveHandle(JSON.stringify(upload))
+  return { upload, done: new Map<number, Part>() }
+}
+
+/** Null if there is nothing to go on from. */
+async function resume(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
+  const upload = options.resume === null ? null : parseHandle(options.resume)
+  if (!upload || upload.bucket !== place.bucket || upload.key !== place.key.toString()) return null
+  if (partSizeFor(source.size, upload.partSize) !== upload.partSize) return null
+  const done = await listParts(client, upload, source, signal)
+  if (done) options.onProgress(confirmedBytes(done, upload, source))
+  return done && { upload, done }
+}
+
+/** The parts that the server has and that are ours. Null if the upload is gone. */
+async function listParts(client: S3Client, upload: Upload, source: UploadSource, signal: AbortSignal): Promise<Map<number, Part> | null> {
+  const found = new Map<number, Part>()
+  for (let marker = '0'; ; ) {
+    const query = [['uploadId', upload.uploadId], ['part-number-marker', marker]] as const
+    const request = { method: 'GET' as const, ...target(upload), query }
+    const answer = await ignoreAbsent(client.xml(request, 'ListPartsResult', longestAnswer, signal))
+    if (!answer) return null
+    for (const node of childrenOf(answer.node, 'Part')) {
+      const number = requiredCount(node, 'PartNumber')
+      const listed = { etag: requiredText(node, 'ETag'), crc32: textOf(node, 'ChecksumCRC32') }
+      const part = await matchingPart(client, upload, source, number, requiredCount(node, 'Size'), listed, signal)
+      if (part) found.set(number, part)
+    }
+    if (textOf(answer.node, 'IsTruncated') !== 'true') return found
+    const next = requiredText(answer.node, 'NextPartNumberMarker')
+    if (Number(next) <= Number(marker)) throw new CloudError('garbage', 'the list of parts does not move on')
+    marker = next
+  }
+}
+
+/** The part as it goes into the completion, if its size and checksum are those of the local bytes. */
+async function matchingPart(
+  client: S3Client,
+  upload: Upload,
+  source: UploadSource,
+  number: number,
+  size: number,
+  listed: { readonly etag: string; readonly crc32: string | undefined },
+  signal: AbortSignal,
+): Promise<Part | null> {
+  const [start, end] = rangeOf(number, upload, source)
+  if (size !== end - start || size === 0) return null
+  const kind = client.settings.dialect.checksum
+  const ours = await sourceChecksum(kind, source, start, end, signal)
+  const same =
+    kind === 'crc32' ? ours.crc32 === listed.crc32 : Buffer.from(ours.md5 ?? '', 'base64').toString('hex') === listed.etag.replaceAll('"', '')
+  return same ? { number, etag: listed.etag, ...ours } : null
+}
+
+async function uploadParts(
+  client: S3Client,
+  upload: Upload,
+  source: UploadSource,
+  done: Map<number, Part>,
+  options: WriteOptions,
+  signal: AbortSignal,
+): Promise<Part[]> {
+  const count = Math.ceil(source.size / upload.partSize)
+  const missing = Array.from({ length: count }, (_, index) => index + 1).filter((number) => !done.has(number))
+  const stop = new AbortController()
+  const both = AbortSignal.any([signal, stop.signal])
+  const worker = async () => {
+    for (let number = missing.shift(); number !== undefined; number = missing.shift()) {
+      done.set(number, await uploadPart(client, upload, source, number, both))
+      options.onProgress(confirmedBytes(done, upload, source))
+      await options.saveHandle(JSON.stringify(upload))
+    }
+  }
+  const workers = Array.from({ length: Math.min(parallelParts, missing.length) }, worker)
+  try {
+    await Promise.all(workers)
+  } catch (caught) {
+    stop.abort(caught)
+    // No part may still be on its way when the caller decides what comes next.
+    await Promise.allSettled(workers)
+    throw caught
+  }
+  return [...done.values()].sort((a, b) => a.number - b.number)
+}
+
+async function uploadPart(client: S3Client, upload: Upload, source: UploadSource, number: number, signal: AbortSignal): Promise<Part> {
+  const [start, end] = rangeOf(number, upload, source)
+  const { body, length, checksum } = await checkedBody(client.settings.dialect.checksum, source, start, end, signal)
+  const headers = { ...checksumHeaders(checksum), 'content-length': String(length) }
+  const query = [['partNumber', String(number)], ['uploadId', upload.uploadId]] as const
+  const response = await client.head({ method: 'PUT', ...target(upload), query, headers, body }, signal)
+  const etag = header(response.headers, 'etag')
+  if (etag === undefined) throw new CloudError('garbage', 'the server confirmed a part without an ETag')
+  return { number, etag, ...checksum }
+}
+
+async function complete(client: S3Client, upload: Upload, parts: readonly Part[], options: WriteOptions, signal: AbortSignal): Promise<string> {
+  const list = parts.map(
+    ({ number, etag, crc32 }) =>
+      `<Part><PartNumber>${number}</PartNumber><ETag>${escapeXml(etag)}</ETag>${crc32 ? `<ChecksumCRC32>${crc32}</ChecksumCRC32>` : ''}</Part>`,
+  )
+  const body = Buffer.from(`<CompleteMultipartUpload>${list.join('')}</CompleteMultipartUpload>`)
+  const headers = { ...conditionHeaders(options.precondition), 'content-type': 'application/xml', 'content-length': String(body.length) }
+  const request = { method: 'POST' as const, ...target(upload), query: [['uploadId', upload.uploadId]] as const, headers, body }
+  for (let tries = 3; ; tries--) {
+    try {
+      const { node } = await client.xml(request, 'CompleteMultipartUploadResult', longestAnswer, signal)
+      return requiredText(node, 'ETag')
+    } catch (caught) {
+      // Another request on this key was under way: nothing was decided, and the parts are still there.
+      if (CloudError.from(caught).code !== 'ConditionalRequestConflict' || tries === 1) throw caught
+    }
+  }
+}
+
+function rangeOf(number: number, { partSize }: Upload, source: UploadSource): readonly [number, number] {
+  return [(number - 1) * partSize, Math.max((number - 1) * partSize, Math.min(number * partSize, source.size))]
+}
+
+function confirmedBytes(done: ReadonlyMap<number, Part>, upload: Upload, source: UploadSource): number {
+  let bytes = 0
+  for (const number of done.keys()) {
+    const [start, end] = rangeOf(number, upload, source)
+    bytes += end - start
+  }
+  return bytes
+}
+
+function target(upload: Upload): S3Place & { readonly bucket: string } {
+  return { bucket: upload.bucket, key: Buffer.from(upload.key) }
+}
+
+function parseHandle(handle: string): Upload | null {
+  let value: unknown
+  try {
+    value = JSON.parse(handle)
+  } catch {
+    return null
+  }
+  if (typeof value !== 'object' || value === null) return null
+  const { uploadId, bucket, key, partSize } = value as Partial<Record<keyof Upload, unknown>>
+  const texts = typeof uploadId === 'string' && typeof bucket === 'string' && typeof key === 'string'
+  if (!texts || typeof partSize !== 'number' || !(partSize >= 5 * mebi) || !Number.isSafeInteger(partSize)) return null
+  return { uploadId, bucket, key, partSize }
+}
+
+async function ignoreAbsent<T>(promise: Promise<T>): Promise<T | null> {
+  try {
+    return await promise
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind === 'not-found' && error.code !== 'NoSuchBucket') return null
+    throw error
+  }
+}
