@@ -1,0 +1,100 @@
+import { header } from '../../common/native/native.ts'
+import type { Door } from '../../common/native/native.ts'
+import type { RequestLog } from '../vfs/filesystem.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import { errno } from './errno.ts'
+import { operationOf } from './operations.ts'
+import { requestHeader } from './protocol.ts'
+
+export interface RecoveryOptions {
+  readonly door: Door
+  readonly dispatcher: Dispatcher
+  readonly requestLog: RequestLog
+  /** True once the session was stopped. */
+  readonly stopped: () => boolean
+  readonly log: (level: 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+interface Leftover {
+  readonly offset: number
+  readonly length: number
+  readonly unique: number
+  readonly opcode: number
+}
+
+/** A request that was named at this many deaths in a row is not tried again. */
+const deathsThatConvict = 2
+/** From this many deaths in a row without any answer on, finding the culprit is worth a long pause. */
+const deathsThatAlarm = 2
+
+/** Milliseconds that recovery waits for one leftover, and for all, before it lets them go on beside each other. */
+const patience = { usual: { one: 250, all: 1000 }, alarmed: { one: 5000, all: 30_000 } } as const
+
+/**
+ * Answers what a dead predecessor left: requests that it carried out from the request log, the others by running them.
+ * They run one at a time, each named in the header page while it runs, so that one that kills its process is found out.
+ *
+ * Who writes what in the header page: `dispatching` is ours (a request's id while it is dispatched or redone). At a death the
+ * supervisor moves it to `blamedUnique` and counts `blamedDeaths` and `fruitlessDeaths`; we only read those. A death while
+ * nothing was named blames nobody: requests that merely wait are never named.
+ */
+export async function recover(options: RecoveryOptions): Promise<void> {
+  const { door, dispatcher } = options
+  const alarmed = door.memory.readUInt32LE(header.fruitlessDeaths) >= deathsThatAlarm
+  const limit = alarmed ? patience.alarmed : patience.usual
+  const end = performance.now() + limit.all
+  for (const leftover of leftoversOf(door)) {
+    if (options.stopped()) return
+    dispatcher.rest(leftover.unique)
+    if (!settleWithoutRunning(options, leftover)) {
+      dispatcher.dispatch(leftover.offset, leftover.length)
+      const answered = dispatcher.waiting(leftover.unique)
+      const wait = Math.min(limit.one, end - performance.now())
+      if (answered !== null && wait > 0) await Promise.race([answered, after(wait)])
+    }
+    dispatcher.rest(0)
+  }
+}
+
+/** In order of arrival. */
+function leftoversOf(door: Door): Leftover[] {
+  const pairs = door.leftovers()
+  const found: Leftover[] = []
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const offset = pairs[i] ?? 0
+    found.push({
+      offset,
+      length: pairs[i + 1] ?? 0,
+      unique: readU64(door.memory, offset + requestHeader.unique),
+      opcode: door.memory.readUInt32LE(offset + requestHeader.opcode),
+    })
+  }
+  return found.sort((a, b) => a.unique - b.unique)
+}
+
+function settleWithoutRunning({ door, requestLog, log }: RecoveryOptions, { offset, unique, opcode }: Leftover): boolean {
+  const operation = operationOf(opcode)
+  if (!operation.answered) {
+    door.release(offset)
+    return true
+  }
+  const stored = operation.logged ? requestLog.find(unique) : undefined
+  if (stored !== undefined) {
+    // ENOENT here means that the answer had gone out before the death.
+    door.reply(offset, stored.errno, stored.payload, 0, stored.errno === 0 ? stored.payload.length : 0)
+    return true
+  }
+  const blamed = readU64(door.memory, header.blamedUnique) === unique && door.memory.readUInt32LE(header.blamedDeaths) >= deathsThatConvict
+  if (!blamed) return false
+  log('warn', 'a request that ended its process twice is refused', { operation: operation.name })
+  door.reply(offset, errno.EIO, null, 0, 0)
+  return true
+}
+
+function readU64(memory: Buffer, at: number): number {
+  return memory.readUInt32LE(at) + memory.readUInt32LE(at + 4) * 0x1_0000_0000
+}
+
+function after(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
