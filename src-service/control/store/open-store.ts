@@ -1,0 +1,111 @@
+import { Worker } from 'node:worker_threads'
+import { CloudError } from '../../common/errors.ts'
+import type { Operations } from './operations.ts'
+import type { StoreCall, StoreOptions, StoreReply } from './store-messages.ts'
+import type { Store } from './store.ts'
+
+/** Calls that may wait for the thread. */
+const maxWaiting = 1000
+
+/** Opens the database in a thread of its own. Rejects with `busy` (HOME_IN_USE), `unsupported` (DATABASE_NEWER), `damaged`, or what the disk says. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const thread = startThread(options)
+  await thread.opened
+  const { call } = thread
+  return {
+    providers: {
+      list: () => call('providers', 'list'),
+      get: (id) => call('providers', 'get', id),
+      insert: (provider, request) => call('providers', 'insert', provider, request),
+      update: (id, revision, change) => call('providers', 'update', id, revision, change),
+      remove: (id, revision) => call('providers', 'remove', id, revision),
+    },
+    mounts: {
+      list: () => call('mounts', 'list'),
+      get: (id) => call('mounts', 'get', id),
+      insert: (mount, request) => call('mounts', 'insert', mount, request),
+      update: (id, revision, change) => call('mounts', 'update', id, revision, change),
+      remove: (id, revision) => call('mounts', 'remove', id, revision),
+    },
+    settings: {
+      get: (name) => call('settings', 'get', name),
+      set: (name, value) => call('settings', 'set', name, value),
+    },
+    secrets: {
+      insert: (secret) => call('secrets', 'insert', secret),
+      get: (id) => call('secrets', 'get', id),
+      remove: (ids) => call('secrets', 'remove', ids),
+      list: () => call('secrets', 'list'),
+    },
+    requests: {
+      find: (request) => call('requests', 'find', request),
+    },
+    close: async () => {
+      await thread.close()
+      await thread.ended
+    },
+  }
+}
+
+interface StoreThread {
+  readonly opened: Promise<unknown>
+  readonly ended: Promise<void>
+  readonly call: Call
+  close(): Promise<unknown>
+}
+
+type Operation = (...args: never[]) => unknown
+/** Calls an operation of the thread: its arguments and result are those of `operations.ts`. */
+type Call = <Table extends keyof Operations, Name extends keyof Operations[Table]>(
+  table: Table,
+  name: Name,
+  ...args: Operations[Table][Name] extends Operation ? Parameters<Operations[Table][Name]> : never
+) => Promise<Operations[Table][Name] extends Operation ? ReturnType<Operations[Table][Name]> : never>
+
+function startThread(options: StoreOptions): StoreThread {
+  const entry = import.meta.url.endsWith('.ts') ? './store-thread.ts' : './store-thread.js'
+  const worker = new Worker(new URL(entry, import.meta.url), { workerData: options, name: 'store', execArgv: [] })
+  const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: CloudError) => void }>()
+  let lastId = 0
+  let over: CloudError | null = null
+
+  /** What comes back is what `operations.ts` returns: the thread runs the same version. */
+  function expect<Result>(id: number): Promise<Result> {
+    return new Promise((resolve, reject) => waiting.set(id, { resolve: (value) => resolve(value as Result), reject }))
+  }
+
+  function end(why: CloudError): void {
+    over ??= why
+    for (const { reject } of waiting.values()) reject(over)
+    waiting.clear()
+  }
+
+  worker.on('message', (reply: StoreReply) => {
+    const caller = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    if (!('error' in reply)) return caller?.resolve(reply.value)
+    const { kind, message, ...detail } = reply.error
+    caller?.reject(new CloudError(kind, message, detail))
+  })
+  worker.on('error', (caught) => end(new CloudError('internal', `the store's thread failed: ${CloudError.from(caught).message}`, { cause: caught })))
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', () => {
+      end(new CloudError('unavailable', 'the store is closed', { code: 'SHUTTING_DOWN' }))
+      resolve()
+    })
+  })
+  function send<Result>(group: string, method: string, args: readonly unknown[]): Promise<Result> {
+    if (over !== null) return Promise.reject(over)
+    if (waiting.size >= maxWaiting) return Promise.reject(new CloudError('unavailable', 'too many calls wait for the database'))
+    const id = ++lastId
+    worker.postMessage({ id, group, method, args } satisfies StoreCall)
+    return expect(id)
+  }
+
+  return {
+    opened: expect(0),
+    ended,
+    call: (table, name, ...args) => send(table, String(name), args),
+    close: () => send('close', '', []),
+  }
+}

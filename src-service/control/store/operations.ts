@@ -1,0 +1,177 @@
+import { and, asc, eq, inArray, lt } from 'drizzle-orm'
+import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
+import type { Clock } from '../../common/clock.ts'
+import { CloudError } from '../../common/errors.ts'
+import type { MountChange, MountRecord, NewMount, NewProvider, ProviderChange, ProviderRecord, RequestKey, SecretRecord } from './records.ts'
+import { mounts, providers, requestIds, secrets, settings } from './tables.ts'
+
+const requestLifetimeMs = 24 * 3600 * 1000
+
+/** What the store does, as `Store` describes it but without waiting: runs in the store's thread. */
+export function createOperations(database: BetterSQLite3Database, clock: Clock) {
+  return {
+    providers: providerOperations(database, clock),
+    mounts: mountOperations(database, clock),
+    settings: settingOperations(database),
+    secrets: secretOperations(database),
+    requests: {
+      find: (request: RequestKey): string | null => findRequest(database, request, clock.now()),
+    },
+  }
+}
+
+export type Operations = ReturnType<typeof createOperations>
+
+function providerOperations(database: BetterSQLite3Database, clock: Clock) {
+  function get(id: string): ProviderRecord {
+    return database.select().from(providers).where(eq(providers.id, id)).get() ?? absent('provider')
+  }
+
+  return {
+    get,
+    list: (): ProviderRecord[] => database.select().from(providers).orderBy(asc(providers.name)).all(),
+    insert: (provider: NewProvider, request: RequestKey | null): ProviderRecord =>
+      inTransaction(database, () => {
+        refuseTaken(database, providers, 'provider', provider.name, provider.id)
+        const now = clock.now()
+        const row = { ...provider, revision: 1, createdAt: now, updatedAt: now }
+        database.insert(providers).values(row).run()
+        rememberRequest(database, request, provider.id, now)
+        return row
+      }),
+    update: (id: string, revision: number | null, change: ProviderChange): ProviderRecord =>
+      inTransaction(database, () => {
+        const found = get(id)
+        checkRevision('provider', found, revision)
+        if (change.name !== undefined) refuseTaken(database, providers, 'provider', change.name, id)
+        const row = { ...found, ...change, revision: found.revision + 1, updatedAt: clock.now() }
+        database.update(providers).set(row).where(eq(providers.id, id)).run()
+        return row
+      }),
+    remove: (id: string, revision: number | null): void =>
+      inTransaction(database, () => {
+        checkRevision('provider', get(id), revision)
+        const users = database.select({ name: mounts.name }).from(mounts).where(eq(mounts.providerId, id)).orderBy(asc(mounts.name)).all()
+        if (users.length > 0) throw inUse(users.map((user) => user.name))
+        database.delete(providers).where(eq(providers.id, id)).run()
+      }),
+  }
+}
+
+function inUse(names: readonly string[]): CloudError {
+  const shown = names.slice(0, 5).join(', ')
+  const text = names.length > 5 ? `${shown} and ${names.length - 5} more` : shown
+  return new CloudError('busy', `the provider is used by the mount${names.length > 1 ? 's' : ''} ${text}`, {
+    code: 'PROVIDER_IN_USE',
+    hint: 'Remove these mounts first.',
+  })
+}
+
+function mountOperations(database: BetterSQLite3Database, clock: Clock) {
+  function get(id: string): MountRecord {
+    return database.select().from(mounts).where(eq(mounts.id, id)).get() ?? absent('mount')
+  }
+
+  return {
+    get,
+    list: (): MountRecord[] => database.select().from(mounts).orderBy(asc(mounts.name)).all(),
+    insert: (mount: NewMount, request: RequestKey | null): MountRecord =>
+      inTransaction(database, () => {
+        refuseTaken(database, mounts, 'mount', mount.name, mount.id)
+        const owner = database.select({ id: providers.id }).from(providers).where(eq(providers.id, mount.providerId)).get()
+        if (owner === undefined) absent('provider')
+        const now = clock.now()
+        const row = { ...mount, revision: 1, createdAt: now, updatedAt: now }
+        database.insert(mounts).values(row).run()
+        rememberRequest(database, request, mount.id, now)
+        return row
+      }),
+    update: (id: string, revision: number | null, change: MountChange): MountRecord =>
+      inTransaction(database, () => {
+        const found = get(id)
+        checkRevision('mount', found, revision)
+        if (change.name !== undefined) refuseTaken(database, mounts, 'mount', change.name, id)
+        const configured = Object.keys(change).some((field) => field !== 'enabled')
+        const marks = configured ? { revision: found.revision + 1, updatedAt: clock.now() } : {}
+        const row = { ...found, ...change, ...marks }
+        database.update(mounts).set(row).where(eq(mounts.id, id)).run()
+        return row
+      }),
+    remove: (id: string, revision: number | null): void =>
+      inTransaction(database, () => {
+        checkRevision('mount', get(id), revision)
+        database.delete(mounts).where(eq(mounts.id, id)).run()
+      }),
+  }
+}
+
+function settingOperations(database: BetterSQLite3Database) {
+  return {
+    get: (name: string): string | null => database.select().from(settings).where(eq(settings.name, name)).get()?.value ?? null,
+    set: (name: string, value: string): void => {
+      database.insert(settings).values({ name, value }).onConflictDoUpdate({ target: settings.name, set: { value } }).run()
+    },
+  }
+}
+
+function secretOperations(database: BetterSQLite3Database) {
+  return {
+    insert: (secret: SecretRecord): void => {
+      database
+        .insert(secrets)
+        .values({ ...secret, sealed: Buffer.from(secret.sealed) })
+        .run()
+    },
+    get: (id: string): SecretRecord => database.select().from(secrets).where(eq(secrets.id, id)).get() ?? absent('secret'),
+    remove: (ids: readonly string[]): void => {
+      database
+        .delete(secrets)
+        .where(inArray(secrets.id, [...ids]))
+        .run()
+    },
+    list: () => {
+      const { id, owner, name, version, createdAt } = secrets
+      return database.select({ id, owner, name, version, createdAt }).from(secrets).orderBy(asc(owner), asc(name), asc(version)).all()
+    },
+  }
+}
+
+function inTransaction<T>(database: BetterSQLite3Database, work: () => T): T {
+  return database.transaction(work, { behavior: 'immediate' })
+}
+
+function absent(noun: string): never {
+  throw new CloudError('not-found', `there is no such ${noun}`)
+}
+
+function checkRevision(noun: string, found: { readonly revision: number }, expected: number | null): void {
+  if (expected === null || expected === found.revision) return
+  throw new CloudError('conflict', `the ${noun} was changed meanwhile: its revision is ${found.revision}, not ${expected}`, {
+    hint: 'Read it again and repeat the change.',
+  })
+}
+
+function refuseTaken(database: BetterSQLite3Database, table: typeof providers | typeof mounts, noun: string, name: string, id: string): void {
+  const taken = database.select({ id: table.id }).from(table).where(eq(table.name, name)).get()
+  if (taken !== undefined && taken.id !== id) throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
+}
+
+function findRequest(database: BetterSQLite3Database, request: RequestKey, now: number): string | null {
+  const matches = and(eq(requestIds.method, request.method), eq(requestIds.requestId, request.requestId))
+  const found = database.select().from(requestIds).where(matches).get()
+  if (found === undefined || found.createdAt <= now - requestLifetimeMs) return null
+  if (found.digest === request.digest) return found.resourceId
+  throw new CloudError('invalid', 'the request id was used for another request', { code: 'REQUEST_ID_REUSED', hint: 'Use a new one.' })
+}
+
+function rememberRequest(database: BetterSQLite3Database, request: RequestKey | null, resourceId: string, now: number): void {
+  if (request === null) return
+  database
+    .delete(requestIds)
+    .where(lt(requestIds.createdAt, now - requestLifetimeMs + 1))
+    .run()
+  database
+    .insert(requestIds)
+    .values({ ...request, resourceId, createdAt: now })
+    .run()
+}
