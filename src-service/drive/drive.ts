@@ -1,0 +1,197 @@
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../common/clock.ts'
+import { loadNative } from '../common/native/load-native.ts'
+import { wallTime } from '../common/wall-time.ts'
+import { openContents } from './cache/blobs/open-contents.ts'
+import type { Contents } from './cache/contents.ts'
+import { currentBootId, type DriveDatabase, openDriveDatabase } from './cache/database.ts'
+import { openListings } from './cache/listings/open-listings.ts'
+import { Places } from './cache/places.ts'
+import { openUploadQueue } from './cache/queue/open-upload-queue.ts'
+import { Reachability } from './cache/reachability.ts'
+import { openRequestLog } from './cache/request-log.ts'
+import type { UploadQueue } from './cache/sync.ts'
+import type { SyncParts } from './cache/sync-parts.ts'
+import { fileType, rootNode, Tree } from './cache/tree.ts'
+import type { Connector } from './connectors/connector.ts'
+import { openConnector } from './connectors/registry.ts'
+import { contentsHost } from './contents-host.ts'
+import type { Drive, DriveOptions, DriveStatus } from './drive-contract.ts'
+import { FileStates } from './file-states.ts'
+import { NodeLifetime } from './node-lifetime.ts'
+import { PathLengths } from './path-lengths.ts'
+import { ProviderSpace } from './provider-space.ts'
+import { Throttled } from './throttled.ts'
+import type { Notifier } from './vfs/filesystem.ts'
+import type { Backing } from './vfs/passthrough.ts'
+import { openVfs } from './vfs/vfs.ts'
+
+/** Bytes that reads from the provider may hold in memory at once. */
+const readBudgetBytes = 128 * 1024 * 1024
+
+/** Opens one mount's drive: works offline and without secrets from what is local. Throws damaged, io, unsupported, busy (another process has it). */
+export async function openDrive(options: DriveOptions): Promise<Drive> {
+  await mkdir(options.folder, { recursive: true, mode: 0o700 })
+  const database = openDriveDatabase(join(options.folder, 'drive.sqlite'))
+  try {
+    return await assemble(options, database)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+async function assemble(options: DriveOptions, database: DriveDatabase): Promise<Drive> {
+  const native = loadNative()
+  const tree = new Tree(database)
+  makeRoot(tree, options)
+  let secrets = options.secrets
+  const connector = openConnector(options.connector.type, {
+    settings: { options: options.connector.options, secret: (name) => secrets[name] },
+    remoteRoot: options.connector.remoteRoot,
+    log: options.log,
+  })
+  const changes = new Throttled(250)
+  const places = new Places(tree)
+  const reachability = new Reachability({
+    connector,
+    clock: systemClock,
+    probeMs: options.deadlines.metadataMs,
+    onChange: () => {
+      changes.happened()
+    },
+  })
+  let notifier: Notifier | null = null
+  // The contents tell the queue of new dirt, and the queue reads from the contents: one of the two is known later.
+  const late: { queue?: UploadQueue } = {}
+  const contents = await openContents({
+    database,
+    native,
+    folder: options.folder,
+    limit: options.cacheSize,
+    host: contentsHost({ tree, connector, places, reachability, log: options.log, queue: () => late.queue }),
+    readBudgetBytes,
+    ...bootFacts(database),
+  })
+  const lifetime = new NodeLifetime(tree, contents)
+  const parts: SyncParts = {
+    tree,
+    database,
+    contents,
+    connector,
+    places,
+    reachability,
+    clock: systemClock,
+    settings: { ...options, hostName: hostname() },
+    notifier: () => notifier,
+    dropNode: (node) => {
+      lifetime.drop(node)
+    },
+    onChange: () => {
+      changes.happened()
+    },
+    alert: (reason, message) => {
+      options.log('warn', message, { alert: reason })
+    },
+    log: options.log,
+  }
+  const listings = openListings(parts)
+  const queue = openUploadQueue(parts)
+  late.queue = queue
+  const space = new ProviderSpace(connector)
+  const { filesystem, passthrough } = openVfs(
+    {
+      database,
+      tree,
+      contents,
+      listings,
+      queue,
+      capabilities: connector.capabilities,
+      settings: options,
+      pathBytes: new PathLengths(tree, connector.capabilities.names.maxPathBytes).of,
+      dropNode: parts.dropNode,
+    },
+    backingOf(options),
+    () => space.stats(),
+  )
+  const states = new FileStates({ tree, contents, listings, queue, capabilities: connector.capabilities })
+
+  return {
+    mountId: options.mountId,
+    filesystem,
+    requestLog: openRequestLog(database),
+    setNotifier(next) {
+      notifier = next
+    },
+    setSecrets(next) {
+      secrets = next
+      reachability.retry()
+      queue.retry('all')
+    },
+    tookOver() {
+      passthrough.tookOver(lifetime.tookOver())
+    },
+    unmounted() {
+      notifier = null
+      void lifetime.sweep()
+    },
+    status: () => statusOf(contents, queue, reachability, tree),
+    onChange: (listener) => {
+      changes.listen(listener)
+    },
+    fileState: (path) => states.of(path),
+    transfers: (limit) => queue.transfers(limit),
+    retry: (id) => {
+      queue.retry(id)
+    },
+    drain: (signal) => queue.drain(signal),
+    async close() {
+      changes.stop()
+      await Promise.all([queue.close(), listings.close(), reachability.close()])
+      await closeRest(contents, connector, database)
+    },
+  }
+}
+
+async function closeRest(contents: Contents, connector: Connector, database: DriveDatabase): Promise<void> {
+  await contents.close()
+  await connector.close()
+  await database.close()
+}
+
+function makeRoot(tree: Tree, options: DriveOptions): void {
+  if (tree.node(rootNode) !== undefined) return
+  const time = wallTime()
+  tree.database.transaction(() => {
+    tree.insertNode({ mode: fileType.folder | (0o777 & ~options.umask), uid: options.uid, gid: options.gid, mtime: time, ctime: time })
+  })
+}
+
+/** Whether the machine was started anew since this drive was last open: what was not synced is then unproved. */
+function bootFacts(database: DriveDatabase): { readonly bootId: string; readonly rebooted: boolean } {
+  const bootId = currentBootId()
+  const before = database.fact('boot_id')
+  return { bootId, rebooted: before !== undefined && before !== bootId }
+}
+
+function backingOf(options: DriveOptions): Backing | null {
+  const { openBacking, closeBacking } = options
+  if (!options.readOnly || openBacking === null || closeBacking === null) return null
+  return { open: openBacking, close: closeBacking }
+}
+
+function statusOf(contents: Contents, queue: UploadQueue, reachability: Reachability, tree: Tree): DriveStatus {
+  const { bytes, limit, dirtyBytes, full } = contents.usage()
+  const hidden = tree.database.sql.prepare<[], { n: number }>('SELECT count(*) AS n FROM hidden').get()
+  const known = new Set<string>()
+  const conditions = [...reachability.conditions(), ...queue.conditions()].filter(({ kind }) => !known.has(kind) && known.add(kind))
+  return {
+    conditions: full ? [...conditions, { kind: 'cache-full' }] : conditions,
+    queue: queue.status(),
+    cache: { bytes, limit, dirtyBytes },
+    hidden: hidden?.n ?? 0,
+  }
+}
+

@@ -1,0 +1,58 @@
+import type { Contents } from './cache/contents.ts'
+import { rootNode, type Tree } from './cache/tree.ts'
+
+/**
+ * How long a node without a name is kept: until its last RELEASE if this process saw all of its OPENs, else until the
+ * kernel connection ends (lookup counts are not kept, and FORGET is only a hint).
+ */
+export class NodeLifetime {
+  readonly #tree: Tree
+  readonly #contents: Contents
+  readonly #nameless
+  readonly #highest
+  /** Nodes up to this one may be open since before a takeover. */
+  #unseenUpTo = 0
+
+  constructor(tree: Tree, contents: Contents) {
+    this.#tree = tree
+    this.#contents = contents
+    const { sql } = tree.database
+    this.#nameless = sql.prepare<[number, number], { id: number }>(
+      'SELECT id FROM node WHERE id > ? AND id <> ? AND NOT EXISTS (SELECT 1 FROM name WHERE name.node = node.id) ORDER BY id LIMIT 500',
+    )
+    this.#highest = sql.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM node')
+  }
+
+  /** Highest node id so far; what exists now may be open in ways that this process has not seen. */
+  tookOver(): number {
+    this.#unseenUpTo = this.#highest.get()?.id ?? 0
+    return this.#unseenUpTo
+  }
+
+  /** Forgets the node if it has no name and is not open. */
+  drop(node: number): void {
+    if (node === rootNode || node <= this.#unseenUpTo || this.#contents.openCount(node) > 0) return
+    const row = this.#tree.node(node)
+    if (row === undefined || this.#tree.namesOf(node).length > 0) return
+    this.#tree.database.transaction(() => {
+      this.#contents.forget(node)
+      this.#tree.deleteNode(node)
+    })
+  }
+
+  /** The kernel connection ended: nothing is open any more. Nodes without a name go. */
+  async sweep(): Promise<void> {
+    this.#unseenUpTo = 0
+    let after = 0
+    for (;;) {
+      const rows = this.#nameless.all(after, rootNode)
+      const last = rows.at(-1)
+      if (last === undefined) return
+      this.#tree.database.transaction(() => {
+        for (const row of rows) this.drop(row.id)
+      })
+      after = last.id
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
