@@ -5,7 +5,19 @@
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import type { Door, Native } from '../../src-service/common/native/native.ts'
 
-export const opcode = { lookup: 1, forget: 2, getattr: 3, open: 14, read: 15, write: 16, release: 18, flush: 25, init: 26, interrupt: 36, batchForget: 42 }
+export const opcode = {
+  lookup: 1,
+  forget: 2,
+  getattr: 3,
+  open: 14,
+  read: 15,
+  write: 16,
+  release: 18,
+  flush: 25,
+  init: 26,
+  interrupt: 36,
+  batchForget: 42,
+}
 export const errno = { ENOENT: 2, ENOSYS: 38 }
 
 const fileSize = 1 << 20
@@ -32,10 +44,10 @@ export function serve(native: Native, fuseFd: number, memoryFd: number, options:
   const door = native.openDoor({
     fuseFd,
     memoryFd,
-    onRequests: count => {
+    onRequests: (count) => {
       for (let i = 0; i < count; i++) take(door.batch[2 * i] ?? 0)
     },
-    onClosed: code => closed(code),
+    onClosed: (code) => closed(code),
     ...(options.pollMicroseconds === undefined ? {} : { pollMicroseconds: options.pollMicroseconds }),
   })
   const responder: Responder = {
@@ -43,7 +55,7 @@ export function serve(native: Native, fuseFd: number, memoryFd: number, options:
     written: [],
     seen: new Map(),
     leftovers: [],
-    closed: new Promise(resolve => {
+    closed: new Promise((resolve) => {
       closed = resolve
     }),
   }
@@ -67,41 +79,48 @@ export function nameAt(door: Door, offset: number): string {
 }
 
 function answer(responder: Responder, offset: number): void {
-  const { door, seen, written } = responder
+  const { door, seen } = responder
   const code = door.memory.readUInt32LE(offset + 4)
   seen.set(code, (seen.get(code) ?? 0) + 1)
-  const send = (payload: Buffer) => door.reply(offset, 0, payload, 0, payload.length)
+  const out = answerTo(responder, offset, code)
+  if (out === undefined) door.release(offset)
+  else if (typeof out === 'number') door.reply(offset, out, null, 0, 0)
+  else door.reply(offset, 0, out, 0, out.length)
+}
+
+/** The payload, an errno, or undefined for a request that has no answer. */
+function answerTo({ door, written }: Responder, offset: number, code: number): Buffer | number | undefined {
+  const body = offset + 40
   switch (code) {
     case opcode.init:
-      return void send(initOut(door.memory, offset))
+      return initOut(door.memory, offset)
     case opcode.getattr:
-      return void send(Buffer.concat([Buffer.alloc(16), attributes(door.memory.readUInt32LE(offset + 16))]))
+      return Buffer.concat([Buffer.alloc(16), attributes(door.memory.readUInt32LE(offset + 16))])
     case opcode.lookup:
-      if (nameAt(door, offset) === 'file') return void send(entryOut(fileNode))
-      return void door.reply(offset, errno.ENOENT, null, 0, 0)
+      return nameAt(door, offset) === 'file' ? entryOut(fileNode) : errno.ENOENT
     case opcode.open: {
       const out = Buffer.alloc(16)
       out.writeUInt32LE(openDirectIo, 8)
-      return void send(out)
+      return out
     }
     case opcode.read:
-      return void send(Buffer.alloc(door.memory.readUInt32LE(offset + 40 + 16), 0x5a))
+      return Buffer.alloc(door.memory.readUInt32LE(body + 16), 'Z')
     case opcode.write: {
-      const size = door.memory.readUInt32LE(offset + 40 + 16)
-      written.push(Buffer.from(door.memory.subarray(offset + 80, offset + 80 + size)))
+      const size = door.memory.readUInt32LE(body + 16)
+      written.push(Buffer.from(door.memory.subarray(body + 40, body + 40 + size)))
       const out = Buffer.alloc(8)
       out.writeUInt32LE(size, 0)
-      return void send(out)
+      return out
     }
     case opcode.flush:
     case opcode.release:
-      return void door.reply(offset, 0, null, 0, 0)
+      return 0
     case opcode.forget:
     case opcode.batchForget:
     case opcode.interrupt:
-      return door.release(offset)
+      return undefined
     default:
-      return void door.reply(offset, errno.ENOSYS, null, 0, 0)
+      return errno.ENOSYS
   }
 }
 
@@ -146,8 +165,8 @@ function main(): void {
       return true
     },
   })
-  say(`ready ${responder.leftovers.join(' ')} sizes ${responder.written.map(bytes => bytes.length).join(' ')}`)
+  say(`ready ${responder.leftovers.join(' ')} sizes ${responder.written.map((bytes) => bytes.length).join(' ')}`)
   void responder.closed.then(() => responder.door.stop())
 }
 
-if (import.meta.main) main()
+if (process.argv[1] === import.meta.filename) main()

@@ -21,13 +21,18 @@ function load(): Native {
       hint: 'Use the rclone driver on this system.',
     })
   }
-  const path = ['..', '../../..'].map(up => join(import.meta.dirname, up, 'build/cloudmoor.node')).find(candidate => existsSync(candidate))
+  const path = ['..', '../../..']
+    .map((up) => join(import.meta.dirname, up, 'build/cloudmoor.node'))
+    .find((candidate) => existsSync(candidate))
   if (path === undefined) {
     throw new CloudError('unsupported', 'the addon build/cloudmoor.node is missing', { hint: 'Run scripts/build-addon.' })
   }
   try {
     return createRequire(import.meta.url)(path) as Native
   } catch (cause) {
-    throw new CloudError('unsupported', `the addon ${path} does not load`, { cause, hint: 'Run scripts/build-addon again on this machine.' })
+    throw new CloudError('unsupported', `the addon ${path} does not load`, {
+      cause,
+      hint: 'Run scripts/build-addon again on this machine.',
+    })
   }
 }

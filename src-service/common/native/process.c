@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SEND_BUFFER = 256 * 1024, BACKLOG = 64 };
@@ -303,11 +304,17 @@ int process_notify_systemd(const char *message) {
 }
 
 bool process_is_gone(pid_t pid) {
-  // A pidfd is readable once all threads have ended; unlike waitpid it takes nothing away from the parent that reaps.
+  // A pidfd is readable once all threads have ended, whoever the parent is.
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-  if (fd < 0) return errno == ESRCH || (errno != EINVAL && kill(pid, 0) != 0 && errno == ESRCH);
-  struct pollfd wait = {.fd = fd, .events = POLLIN};
-  bool gone = poll(&wait, 1, 0) > 0;
-  close(fd);
-  return gone;
+  if (fd >= 0) {
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    bool gone = poll(&wait, 1, 0) > 0;
+    close(fd);
+    return gone;
+  }
+  if (errno == ESRCH) return true;
+  // Before Linux 5.3. WNOWAIT: the exit status stays for the parent's own wait.
+  siginfo_t info = {.si_pid = 0};
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) return info.si_pid == pid;
+  return kill(pid, 0) != 0 && errno == ESRCH;
 }
