@@ -34,7 +34,13 @@ export async function startMinio(path: string): Promise<MinioServer> {
   const secretAccessKey = randomBytes(20).toString('hex')
   const port = await freePort()
   const child = spawn(path, ['server', data, '--quiet', '--address', `127.0.0.1:${port}`], {
-    env: { PATH: process.env['PATH'], HOME: data, MINIO_ROOT_USER: accessKeyId, MINIO_ROOT_PASSWORD: secretAccessKey, MINIO_BROWSER: 'off' },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: data,
+      MINIO_ROOT_USER: accessKeyId,
+      MINIO_ROOT_PASSWORD: secretAccessKey,
+      MINIO_BROWSER: 'off',
+    },
     stdio: 'ignore',
   })
   const stop = async () => {

@@ -127,11 +127,31 @@ export interface Connector {
   /** Removes one object; a folder must be empty (`not-empty`). Resolves also if it was absent. */
   remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void>
   /** Only if capabilities.move is not 'none'. `exists` if the target is taken and `replace` is null. Resolves with the entry at its new place. */
-  move?(from: RemotePlace, to: RemotePlace, type: RemoteType, precondition: Precondition, replace: Precondition | null, signal: AbortSignal): Promise<RemoteEntry>
+  move?(
+    from: RemotePlace,
+    to: RemotePlace,
+    type: RemoteType,
+    precondition: Precondition,
+    replace: Precondition | null,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry>
   /** Only if capabilities.copy. Server-side copy of one file. */
-  copy?(from: RemotePlace, to: RemotePlace, rev: string, posix: PosixAttributes, target: Precondition, signal: AbortSignal): Promise<RemoteEntry>
+  copy?(
+    from: RemotePlace,
+    to: RemotePlace,
+    rev: string,
+    posix: PosixAttributes,
+    target: Precondition,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry>
   /** Only if capabilities.posix.setAttributes. Changes attributes without sending contents. */
-  setAttributes?(place: RemotePlace, type: RemoteType, posix: PosixAttributes, precondition: Precondition, signal: AbortSignal): Promise<RemoteEntry>
+  setAttributes?(
+    place: RemotePlace,
+    type: RemoteType,
+    posix: PosixAttributes,
+    precondition: Precondition,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry>
   /** Only if capabilities.resumableWrite: ends an unfinished upload session. */
   abandon?(handle: UploadHandle, signal: AbortSignal): Promise<void>
   usage(signal: AbortSignal): Promise<Usage>
@@ -241,7 +261,11 @@ export interface Descriptor {
     readonly properties: Readonly<Record<string, OptionSchema>>
   }
   /** Named sets of option values. */
-  readonly presets: readonly { readonly name: string; readonly title: string; readonly values: Readonly<Record<string, string | number | boolean>> }[]
+  readonly presets: readonly {
+    readonly name: string
+    readonly title: string
+    readonly values: Readonly<Record<string, string | number | boolean>>
+  }[]
   readonly capabilities: Capabilities
   readonly defaults: {
     /** Cache bound in bytes. */

@@ -80,7 +80,10 @@ export class RateLimiter {
         if (index >= 0) queue.splice(index, 1)
         reject(CloudError.from(signal.reason))
       }
-      if (signal.aborted) return onAbort()
+      if (signal.aborted) {
+        onAbort()
+        return
+      }
       signal.addEventListener('abort', onAbort, { once: true })
       queue.push(waiter)
       this.#schedule()

@@ -43,14 +43,12 @@ export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDea
           }
         } finally {
           // Not awaited: a connector that hangs in `next` would hang here too.
-          if (!finished) chunks.return?.()?.catch(() => undefined)
+          if (!finished) chunks.return?.().catch(() => undefined)
         }
       },
       async write(place, type, source, options, signal) {
         using watch = new Watch(signal, deadlines.write, 'write')
-        return await watch.guard(
-          inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal),
-        )
+        return await watch.guard(inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal))
       },
     },
   )
@@ -128,9 +126,9 @@ class Watch implements Disposable {
           this.#fail = null
           resolve(value)
         },
-        (error: unknown) => {
+        (caught: unknown) => {
           this.#fail = null
-          reject(error)
+          reject(CloudError.from(caught))
         },
       )
     })

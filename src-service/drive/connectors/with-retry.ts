@@ -29,11 +29,16 @@ export function withRetry(inner: Connector, policy: RetryPolicy = defaultRetry):
         let begun = false
         let pages = aroundPages(inner.list(folder, signal), (next) => next())
         for (;;) {
-          const step = await repeat(policy, signal, () => pages.next(), (error) => {
-            if (!mayPass(error) || (begun && !pages.repeatable)) return false
-            if (!pages.repeatable) pages = aroundPages(inner.list(folder, signal), (next) => next())
-            return true
-          })
+          const step = await repeat(
+            policy,
+            signal,
+            () => pages.next(),
+            (error) => {
+              if (!mayPass(error) || (begun && !pages.repeatable)) return false
+              if (!pages.repeatable) pages = aroundPages(inner.list(folder, signal), (next) => next())
+              return true
+            },
+          )
           if (step.done) return
           begun = true
           yield step.value
@@ -116,7 +121,13 @@ function mayPass(error: CloudError): boolean {
 
 /** The connection was never made: nothing can have been sent. */
 const neverSent: ReadonlySet<string> = new Set([
-  'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EHOSTUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
 ])
 
 function surelyNotDone(error: CloudError): boolean {

@@ -2,8 +2,19 @@
 import type { Connector, ListPage } from './connector.ts'
 
 export type Operation =
-  | 'check' | 'list' | 'stat' | 'read' | 'write' | 'makeFolder' | 'remove'
-  | 'move' | 'copy' | 'setAttributes' | 'abandon' | 'usage' | 'measure'
+  | 'check'
+  | 'list'
+  | 'stat'
+  | 'read'
+  | 'write'
+  | 'makeFolder'
+  | 'remove'
+  | 'move'
+  | 'copy'
+  | 'setAttributes'
+  | 'abandon'
+  | 'usage'
+  | 'measure'
 
 /** Runs one call, or one page of a listing; the signal that `run` gets is what the connector below sees. */
 export type Call = <T>(operation: Operation, signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>) => Promise<T>
@@ -13,7 +24,11 @@ export type Streams = Pick<Connector, 'list' | 'read' | 'write'>
 
 /** `inner` with `call` around its single calls and `streams` in place of its own. Optional abilities stay absent where absent. */
 export function wrapConnector(inner: Connector, call: Call, streams: Streams): Connector {
-  const { move, copy, setAttributes, abandon, measure } = inner
+  const move = inner.move?.bind(inner)
+  const copy = inner.copy?.bind(inner)
+  const setAttributes = inner.setAttributes?.bind(inner)
+  const abandon = inner.abandon?.bind(inner)
+  const measure = inner.measure?.bind(inner)
   return {
     get type() {
       return inner.type
@@ -29,18 +44,17 @@ export function wrapConnector(inner: Connector, call: Call, streams: Streams): C
     usage: (signal) => call('usage', signal, (s) => inner.usage(s)),
     close: () => inner.close(),
     ...(move && {
-      move: (from, to, type, precondition, replace, signal) =>
-        call('move', signal, (s) => move.call(inner, from, to, type, precondition, replace, s)),
+      move: (from, to, type, precondition, replace, signal) => call('move', signal, (s) => move(from, to, type, precondition, replace, s)),
     }),
     ...(copy && {
-      copy: (from, to, rev, posix, target, signal) => call('copy', signal, (s) => copy.call(inner, from, to, rev, posix, target, s)),
+      copy: (from, to, rev, posix, target, signal) => call('copy', signal, (s) => copy(from, to, rev, posix, target, s)),
     }),
     ...(setAttributes && {
       setAttributes: (place, type, posix, precondition, signal) =>
-        call('setAttributes', signal, (s) => setAttributes.call(inner, place, type, posix, precondition, s)),
+        call('setAttributes', signal, (s) => setAttributes(place, type, posix, precondition, s)),
     }),
-    ...(abandon && { abandon: (handle, signal) => call('abandon', signal, (s) => abandon.call(inner, handle, s)) }),
-    ...(measure && { measure: (write, signal) => call('measure', signal, (s) => measure.call(inner, write, s)) }),
+    ...(abandon && { abandon: (handle, signal) => call('abandon', signal, (s) => abandon(handle, s)) }),
+    ...(measure && { measure: (write, signal) => call('measure', signal, (s) => measure(write, s)) }),
   } satisfies Connector
 }
 

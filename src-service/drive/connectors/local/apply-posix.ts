@@ -53,7 +53,7 @@ async function keepRecord(native: Native | null, { path, type, posix }: Attribut
     const error = CloudError.from(caught)
     if (error.kind !== 'unsupported') throw error
   }
-  if ('type' in node && (await native?.getAttribute(path, recordName).catch(() => null)) == null) {
+  if ('type' in node && !(await native?.getAttribute(path, recordName).catch(() => null))) {
     throw new CloudError('unsupported', 'the file system below keeps no extended attributes, which device nodes need')
   }
 }

@@ -13,7 +13,12 @@ const pageSize = 512
 const parallel = 32
 
 /** Every entry of one folder, in the order in which the file system keeps them. */
-export async function* listFolder(native: Native | null, root: Buffer, path: readonly Buffer[], signal: AbortSignal): AsyncIterable<ListPage> {
+export async function* listFolder(
+  native: Native | null,
+  root: Buffer,
+  path: readonly Buffer[],
+  signal: AbortSignal,
+): AsyncIterable<ListPage> {
   const inFolder = async <T>(use: (folder: OpenFolder) => Promise<T>): Promise<T> => {
     if (signal.aborted) throw CloudError.from(signal.reason)
     return await withFolder(root, path, use).catch((error: unknown) => {

@@ -3,8 +3,19 @@ import fs from 'node:fs'
 import { CloudError } from '../../../common/errors.ts'
 import type { Native } from '../../../common/native/native.ts'
 import type {
-  Capabilities, CapabilityCheck, Connector, ConnectorContext, ListPage, PosixAttributes, Precondition, RemoteEntry, RemotePlace, RemoteType,
-  UploadSource, Usage, WriteOptions,
+  Capabilities,
+  CapabilityCheck,
+  Connector,
+  ConnectorContext,
+  ListPage,
+  PosixAttributes,
+  Precondition,
+  RemoteEntry,
+  RemotePlace,
+  RemoteType,
+  UploadSource,
+  Usage,
+  WriteOptions,
 } from '../connector.ts'
 import { applyPosix } from './apply-posix.ts'
 import { localDescriptor } from './descriptor.ts'
@@ -15,7 +26,8 @@ import { checkName, withFolder } from './open-folder.ts'
 import type { OpenFolder } from './open-folder.ts'
 import { exists, lstatOrNull, publish, requireRev } from './publish.ts'
 import { readFile } from './read-file.ts'
-import { resolveRoot } from './resolve-root.ts'
+import { requireRoot, resolveRoot } from './resolve-root.ts'
+import type { Root } from './resolve-root.ts'
 import { isTempName, newTempName } from './temp-name.ts'
 
 export class LocalConnector implements Connector {
@@ -23,7 +35,7 @@ export class LocalConnector implements Connector {
   readonly capabilities: Capabilities
   readonly #context: ConnectorContext
   readonly #native: Native | null
-  #root: Promise<Buffer> | null = null
+  #root: Promise<Root> | null = null
 
   /** @param native null where the addon does not exist: no special nodes, no extended attributes, times in microseconds */
   constructor(context: ConnectorContext, native: Native | null) {
@@ -41,7 +53,8 @@ export class LocalConnector implements Connector {
 
   async *list(place: RemotePlace, signal: AbortSignal): AsyncIterable<ListPage> {
     const root = await this.#realRoot()
-    yield* listFolder(this.#native, root, place.path, signal)
+    await requireRoot(root)
+    yield* listFolder(this.#native, root.path, place.path, signal)
   }
 
   async stat(place: RemotePlace, type: 'file' | 'folder' | 'any'): Promise<RemoteEntry | null> {
@@ -54,7 +67,7 @@ export class LocalConnector implements Connector {
     } catch (caught) {
       const error = CloudError.from(caught)
       if (place.path.length > 0 && (error.kind === 'not-found' || error.kind === 'not-a-folder')) {
-        await this.#requireRoot()
+        await requireRoot(await this.#realRoot())
         return null
       }
       throw error
@@ -70,7 +83,13 @@ export class LocalConnector implements Connector {
     }
   }
 
-  async write(place: RemotePlace, type: RemoteType, source: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<RemoteEntry> {
+  async write(
+    place: RemotePlace,
+    type: RemoteType,
+    source: UploadSource,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry> {
     return await this.#at(place, (folder, name) =>
       this.#replace(folder, name, options.precondition, type, options.posix, async (temp) => {
         await makeNode(this.#native, temp, type, source, options, signal)
@@ -93,14 +112,21 @@ export class LocalConnector implements Connector {
       if (!(await exists(path))) return
       if (precondition.kind === 'rev') await requireRev(path, precondition.rev)
       if (precondition.kind === 'absent') throw new CloudError('conflict', 'the object exists')
-      if (type !== 'folder') return await fs.promises.unlink(path)
+      if (type !== 'folder') {
+        await fs.promises.unlink(path)
+        return
+      }
       await this.#folder(place.path, sweepTemps)
       await fs.promises.rmdir(path)
     })
   }
 
   async move(
-    from: RemotePlace, to: RemotePlace, type: RemoteType, precondition: Precondition, replace: Precondition | null,
+    from: RemotePlace,
+    to: RemotePlace,
+    type: RemoteType,
+    precondition: Precondition,
+    replace: Precondition | null,
   ): Promise<RemoteEntry> {
     return await this.#at(from, async (source, oldName) => {
       if (precondition.kind === 'rev') await requireRev(source.entry(oldName), precondition.rev)
@@ -143,7 +169,7 @@ export class LocalConnector implements Connector {
   }
 
   async usage(): Promise<Usage> {
-    const { blocks, bavail, bfree, bsize } = await fs.promises.statfs(await this.#realRoot())
+    const { blocks, bavail, bfree, bsize } = await fs.promises.statfs((await this.#realRoot()).path)
     return { total: blocks * bsize, used: (blocks - bfree) * bsize, free: bavail * bsize }
   }
 
@@ -176,7 +202,11 @@ export class LocalConnector implements Connector {
 
   /** Fills a temporary file, gives it its attributes, and puts it in the place of `name`. */
   async #replace(
-    folder: OpenFolder, name: Buffer, precondition: Precondition, type: RemoteType, posix: PosixAttributes,
+    folder: OpenFolder,
+    name: Buffer,
+    precondition: Precondition,
+    type: RemoteType,
+    posix: PosixAttributes,
     fill: (temp: Buffer) => Promise<void>,
   ): Promise<RemoteEntry> {
     const temp = folder.entry(newTempName())
@@ -212,26 +242,20 @@ export class LocalConnector implements Connector {
   async #folder<T>(path: readonly Buffer[], use: (folder: OpenFolder) => Promise<T>): Promise<T> {
     const root = await this.#realRoot()
     try {
-      return await withFolder(root, path, use)
+      return await withFolder(root.path, path, use)
     } catch (caught) {
       throw CloudError.from(caught)
     }
   }
 
-  async #realRoot(): Promise<Buffer> {
+  async #realRoot(): Promise<Root> {
     this.#root ??= resolveRoot(this.#context)
     try {
       return await this.#root
     } catch (error) {
       this.#root = null
-      throw error
+      throw CloudError.from(error)
     }
-  }
-
-  /** "Absent" may only be said while the root itself is there: a disk that is not mounted has lost nothing. */
-  async #requireRoot(): Promise<void> {
-    const root = await this.#realRoot()
-    if (!(await exists(root))) throw new CloudError('offline', 'the folder that plays the cloud is gone', { code: 'ENOENT' })
   }
 }
 
@@ -251,13 +275,17 @@ async function syncFile(path: Buffer): Promise<void> {
 /** Never takes a name that exists. Files by link and unlink, which the kernel checks; folders by looking first. */
 async function renameNew(from: Buffer, to: Buffer, type: RemoteType): Promise<void> {
   if (await exists(to)) throw new CloudError('exists', 'the name is taken')
-  if (type === 'folder') return await fs.promises.rename(from, to)
+  if (type === 'folder') {
+    await fs.promises.rename(from, to)
+    return
+  }
   try {
     await fs.promises.link(from, to)
   } catch (caught) {
     const { kind } = CloudError.from(caught)
     if (kind !== 'permission' && kind !== 'unsupported' && kind !== 'too-many-links') throw caught
-    return await fs.promises.rename(from, to)
+    await fs.promises.rename(from, to)
+    return
   }
   await fs.promises.unlink(from)
 }

@@ -16,21 +16,29 @@ export async function makeNode(
   signal: AbortSignal,
 ): Promise<void> {
   switch (type) {
-    case 'file':
-      return await fillFile(path, source, options, signal)
+    case 'file': {
+      await fillFile(path, source, options, signal)
+      return
+    }
     case 'symlink': {
       const target = options.posix.target
       if (!target) throw new CloudError('invalid', 'a symlink needs a target')
-      return await fs.promises.symlink(target, path)
+      await fs.promises.symlink(target, path)
+      return
     }
     case 'fifo':
     case 'socket':
       if (!native) throw new CloudError('unsupported', 'special nodes need the native addon')
-      return await native.mknod(path, modeOf(type, 0o600), 0, 0)
+      {
+        await native.mknod(path, modeOf(type, 0o600), 0, 0)
+        return
+      }
     case 'char':
-    case 'block':
-      // A real device node here would be a hole into this machine; the record beside the empty file says what it is.
-      return await fs.promises.writeFile(path, '', { flag: 'wx', mode: 0o600 })
+    case 'block': // A real device node here would be a hole into this machine; the record beside the empty file says what it is.
+    {
+      await fs.promises.writeFile(path, '', { flag: 'wx', mode: 0o600 })
+      return
+    }
     case 'folder':
       throw new CloudError('invalid', 'a folder is not written but made')
     default:

@@ -2,12 +2,20 @@ import fs from 'node:fs'
 import { CloudError } from '../../../common/errors.ts'
 import type { ConnectorContext } from '../connector.ts'
 import { joinNames } from './open-folder.ts'
+import { lstatOrNull } from './publish.ts'
+
+export interface Root {
+  /** Without symlinks. */
+  readonly path: Buffer
+  readonly dev: bigint
+  readonly ino: bigint
+}
 
 /**
  * The mount's root: the account's folder, whose own path may lead over symlinks, and `remoteRoot` below it, which may not.
  * @throws CloudError `invalid` for a relative path, `not-found`, `not-a-folder`, `access`
  */
-export async function resolveRoot(context: ConnectorContext): Promise<Buffer> {
+export async function resolveRoot(context: ConnectorContext): Promise<Root> {
   const { path, create } = context.settings.options
   if (typeof path !== 'string' || !path.startsWith('/')) {
     throw new CloudError('invalid', 'the option path must be an absolute path', { hint: 'Give it as --set path=/some/folder.' })
@@ -15,7 +23,24 @@ export async function resolveRoot(context: ConnectorContext): Promise<Buffer> {
   if (create === true) await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })
   const real = await realFolder(path)
   const below = context.remoteRoot.split('/').filter((name) => name !== '')
-  return joinNames(real, below.map((name) => Buffer.from(name)))
+  const root = joinNames(
+    real,
+    below.map((name) => Buffer.from(name)),
+  )
+  const { dev, ino } = await fs.promises.lstat(root, { bigint: true })
+  return { path: root, dev, ino }
+}
+
+/**
+ * "Absent" and "empty" may only be said while the root is the folder that it was: a disk that is not mounted has lost nothing.
+ * @throws CloudError `offline`
+ */
+export async function requireRoot({ path, dev, ino }: Root): Promise<void> {
+  const now = await lstatOrNull(path)
+  if (now?.dev === dev && now.ino === ino) return
+  throw new CloudError('offline', 'the folder that plays the cloud is gone or was replaced', {
+    hint: 'Mount its disk again, or mount the drive again if the new folder is the right one.',
+  })
 }
 
 async function realFolder(path: string): Promise<Buffer> {

@@ -32,7 +32,10 @@ export async function copyObject(
   condition: Precondition,
   signal: AbortSignal,
 ): Promise<string> {
-  const from = { 'x-amz-copy-source': `/${source.place.bucket ?? ''}/${encodeKey(source.place.key)}`, 'x-amz-copy-source-if-match': source.rev }
+  const from = {
+    'x-amz-copy-source': `/${source.place.bucket ?? ''}/${encodeKey(source.place.key)}`,
+    'x-amz-copy-source-if-match': source.rev,
+  }
   if (source.size > largestCopy) return await copyInParts(client, source, from, to, headers, condition, signal)
   const all = { ...headers, ...from, 'x-amz-metadata-directive': 'REPLACE', ...conditionHeaders(condition), 'content-length': '0' }
   const { node } = await client.xml({ method: 'PUT', ...to, headers: all }, 'CopyObjectResult', longestAnswer, signal)
@@ -48,7 +51,12 @@ async function copyInParts(
   condition: Precondition,
   signal: AbortSignal,
 ): Promise<string> {
-  const begun = await client.xml({ method: 'POST', ...to, query: [['uploads', '']], headers }, 'InitiateMultipartUploadResult', longestAnswer, signal)
+  const begun = await client.xml(
+    { method: 'POST', ...to, query: [['uploads', '']], headers },
+    'InitiateMultipartUploadResult',
+    longestAnswer,
+    signal,
+  )
   const uploadId = requiredText(begun.node, 'UploadId')
   try {
     const etags = await copyParts(client, source.size, from, to, uploadId, signal)
@@ -82,7 +90,10 @@ async function copyParts(
     for (let index = next++; index < starts.length; index = next++) {
       const start = index * step
       const headers = { ...from, 'x-amz-copy-source-range': `bytes=${start}-${Math.min(start + step, size) - 1}`, 'content-length': '0' }
-      const query = [['partNumber', String(index + 1)], ['uploadId', uploadId]] as const
+      const query = [
+        ['partNumber', String(index + 1)],
+        ['uploadId', uploadId],
+      ] as const
       const { node } = await client.xml({ method: 'PUT', ...to, query, headers }, 'CopyPartResult', longestAnswer, signal)
       etags[index] = requiredText(node, 'ETag')
     }

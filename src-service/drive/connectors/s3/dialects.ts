@@ -63,7 +63,12 @@ export const s3Presets: readonly S3Preset[] = [
     values: { endpoint: 'https://s3.{region}.backblazeb2.com', region: 'us-west-004', pathStyle: true },
     dialect: plain,
   },
-  { name: 'ceph', title: 'Ceph RADOS Gateway', values: { region: 'us-east-1', pathStyle: true }, dialect: { ...plain, conditionalPut: 'unsure' } },
+  {
+    name: 'ceph',
+    title: 'Ceph RADOS Gateway',
+    values: { region: 'us-east-1', pathStyle: true },
+    dialect: { ...plain, conditionalPut: 'unsure' },
+  },
   { name: 'swift', title: 'OpenStack Swift', values: { region: 'us-east-1', pathStyle: true }, dialect: plain },
   {
     name: 'digitalocean',

@@ -46,7 +46,10 @@ export class HttpClient {
   /** Resolves when the head of the answer is here. */
   send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(CloudError.from(signal.reason))
+      if (signal.aborted) {
+        reject(CloudError.from(signal.reason))
+        return
+      }
       const exchange = new Exchange(signal, resolve, reject)
       this.#pool.dispatch(
         {
@@ -210,21 +213,22 @@ function transportError(error: Error): CloudError {
   if (code && tlsCode.test(code)) {
     return new CloudError('offline', `the TLS connection failed: ${error.message}`, { ...detail, hint: tlsHint(code) })
   }
-  switch (code) {
-    case 'ECONNREFUSED':
-      return new CloudError('offline', 'the connection was refused', { ...detail, hint: 'Check host and port of the endpoint, and that the server runs.' })
-    case 'ENOTFOUND':
-      return new CloudError('offline', 'the host name is not known', { ...detail, hint: 'Check the endpoint, and the network of this machine.' })
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-      return new CloudError('timeout', error.message, detail)
-    case 'UND_ERR_CONNECT_TIMEOUT':
-      return new CloudError('offline', 'no connection within 10 s', { ...detail, hint: 'Check the endpoint, and the network of this machine.' })
-  }
+  const hint = code === undefined ? undefined : hints[code]
+  if (hint !== undefined) return new CloudError('offline', error.message || 'no connection', { ...detail, hint })
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return new CloudError('timeout', error.message, detail)
   // Parser errors: what answers there does not speak HTTP.
   if (code?.startsWith('HPE_')) return new CloudError('garbage', `not HTTP: ${error.message}`, detail)
   const known = CloudError.from(error)
   return known.kind === 'internal' ? new CloudError('offline', error.message, detail) : known
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Check host and port of the endpoint, and that the server runs.',
+  ENOTFOUND: 'The host name is not known: check the endpoint.',
+  EAI_AGAIN: 'Names cannot be resolved: check the network of this machine.',
+  ENETUNREACH: 'Check the network of this machine.',
+  EHOSTUNREACH: 'Check the endpoint, and the network of this machine.',
+  UND_ERR_CONNECT_TIMEOUT: 'Check the endpoint, and the network of this machine.',
 }
 
 const tlsCode = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/

@@ -91,7 +91,7 @@ export function readPage(node: XmlNode, prefix: Buffer): KeyPage {
 }
 
 function nextToken(node: XmlNode): string | null {
-  if (textOf(node, 'IsTruncated') !== 'true') return null
+  if (requiredText(node, 'IsTruncated') !== 'true') return null
   return requiredText(node, 'NextContinuationToken')
 }
 
@@ -133,13 +133,23 @@ function utf8AsLatin1(text: string): string {
 }
 
 /** True if anything but the marker is below `key/`. */
-export async function hasChildren(client: S3Client, bucket: string, key: Buffer, signal: AbortSignal): Promise<'none' | 'marker' | 'children'> {
+export async function hasChildren(
+  client: S3Client,
+  bucket: string,
+  key: Buffer,
+  signal: AbortSignal,
+): Promise<'none' | 'marker' | 'children'> {
   const prefix = folderKey(key)
   const request: S3Request = {
     method: 'GET',
     bucket,
     key: Buffer.alloc(0),
-    query: [['list-type', '2'], ['max-keys', '2'], ['encoding-type', 'url'], ['prefix', prefix.toString()]],
+    query: [
+      ['list-type', '2'],
+      ['max-keys', '2'],
+      ['encoding-type', 'url'],
+      ['prefix', prefix.toString()],
+    ],
   }
   const { node } = await client.xml(request, 'ListBucketResult', longestPage, signal)
   const decode = textOf(node, 'EncodingType') === 'url' ? decodeUrl : (text: string) => Buffer.from(text)

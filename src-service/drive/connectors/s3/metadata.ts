@@ -32,7 +32,13 @@ export function metadataHeaders(type: RemoteType, posix: PosixAttributes): Recor
 const ours: ReadonlySet<string> = new Set(
   ['mode', 'uid', 'gid', 'mtime', 'atime', 'cloudmoor-rdev', 'cloudmoor-target'].map((name) => `x-amz-meta-${name}`),
 )
-const described: ReadonlySet<string> = new Set(['content-type', 'cache-control', 'content-disposition', 'content-encoding', 'content-language'])
+const described: ReadonlySet<string> = new Set([
+  'content-type',
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+])
 
 /** What others said about an object and a copy must repeat, because a copy with new metadata takes over nothing. */
 export function foreignHeaders(headers: Headers): Record<string, string> {

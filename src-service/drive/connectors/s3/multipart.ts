@@ -44,8 +44,13 @@ export async function uploadInParts(
 ): Promise<Written> {
   const { upload, done } = (await resume(client, place, source, options, signal)) ?? (await begin(client, place, source, options, signal))
   const parts = await uploadParts(client, upload, source, done, options, signal)
-  const rev = await complete(client, upload, parts, options, signal)
-  return { rev, size: source.size }
+  try {
+    return { rev: await complete(client, upload, parts, options, signal), size: source.size }
+  } catch (caught) {
+    // A version that lost will not win later; its parts would lie there and cost.
+    if (CloudError.from(caught).kind === 'conflict') await abandonUpload(client, JSON.stringify(upload), signal).catch(() => undefined)
+    throw caught
+  }
 }
 
 /** Ends an upload that will not be completed. Resolves also if there is none. */
@@ -85,7 +90,10 @@ async function resume(client: S3Client, place: S3Place, source: UploadSource, op
 async function listParts(client: S3Client, upload: Upload, source: UploadSource, signal: AbortSignal): Promise<Map<number, Part> | null> {
   const found = new Map<number, Part>()
   for (let marker = '0'; ; ) {
-    const query = [['uploadId', upload.uploadId], ['part-number-marker', marker]] as const
+    const query = [
+      ['uploadId', upload.uploadId],
+      ['part-number-marker', marker],
+    ] as const
     const request = { method: 'GET' as const, ...target(upload), query }
     const answer = await ignoreAbsent(client.xml(request, 'ListPartsResult', longestAnswer, signal))
     if (!answer) return null
@@ -95,7 +103,7 @@ async function listParts(client: S3Client, upload: Upload, source: UploadSource,
       const part = await matchingPart(client, upload, source, number, requiredCount(node, 'Size'), listed, signal)
       if (part) found.set(number, part)
     }
-    if (textOf(answer.node, 'IsTruncated') !== 'true') return found
+    if (requiredText(answer.node, 'IsTruncated') !== 'true') return found
     const next = requiredText(answer.node, 'NextPartNumberMarker')
     if (Number(next) <= Number(marker)) throw new CloudError('garbage', 'the list of parts does not move on')
     marker = next
@@ -117,7 +125,9 @@ async function matchingPart(
   const kind = client.settings.dialect.checksum
   const ours = await sourceChecksum(kind, source, start, end, signal)
   const same =
-    kind === 'crc32' ? ours.crc32 === listed.crc32 : Buffer.from(ours.md5 ?? '', 'base64').toString('hex') === listed.etag.replaceAll('"', '')
+    kind === 'crc32'
+      ? ours.crc32 === listed.crc32
+      : Buffer.from(ours.md5 ?? '', 'base64').toString('hex') === listed.etag.replaceAll('"', '')
   return same ? { number, etag: listed.etag, ...ours } : null
 }
 
@@ -156,14 +166,23 @@ async function uploadPart(client: S3Client, upload: Upload, source: UploadSource
   const [start, end] = rangeOf(number, upload, source)
   const { body, length, checksum } = await checkedBody(client.settings.dialect.checksum, source, start, end, signal)
   const headers = { ...checksumHeaders(checksum), 'content-length': String(length) }
-  const query = [['partNumber', String(number)], ['uploadId', upload.uploadId]] as const
+  const query = [
+    ['partNumber', String(number)],
+    ['uploadId', upload.uploadId],
+  ] as const
   const response = await client.head({ method: 'PUT', ...target(upload), query, headers, body }, signal)
   const etag = header(response.headers, 'etag')
   if (etag === undefined) throw new CloudError('garbage', 'the server confirmed a part without an ETag')
   return { number, etag, ...checksum }
 }
 
-async function complete(client: S3Client, upload: Upload, parts: readonly Part[], options: WriteOptions, signal: AbortSignal): Promise<string> {
+async function complete(
+  client: S3Client,
+  upload: Upload,
+  parts: readonly Part[],
+  options: WriteOptions,
+  signal: AbortSignal,
+): Promise<string> {
   const list = parts.map(
     ({ number, etag, crc32 }) =>
       `<Part><PartNumber>${number}</PartNumber><ETag>${escapeXml(etag)}</ETag>${crc32 ? `<ChecksumCRC32>${crc32}</ChecksumCRC32>` : ''}</Part>`,

@@ -1,5 +1,6 @@
 /** Signed requests to one endpoint; every refusal becomes a CloudError here. */
 import { CloudError } from '../../../common/errors.ts'
+import type { ErrorDetail } from '../../../common/errors.ts'
 import { HttpClient } from './http.ts'
 import type { HttpRequest, HttpResponse } from './http.ts'
 import { s3Error } from './s3-errors.ts'
@@ -52,7 +53,7 @@ export class S3Client {
       return response
     }
     const body = request.method === 'HEAD' ? '' : await response.body.text(longestError).catch(() => '')
-    throw s3Error(response.status, response.headers, body, Date.now())
+    throw this.#withoutBucket(s3Error(response.status, response.headers, body, Date.now()))
   }
 
   /** Sends and reads nothing of the answer but its head. */
@@ -108,13 +109,18 @@ export class S3Client {
     }
   }
 
+  /** An object whose whole bucket is missing is not surely absent: it may be the wrong server that answers. */
+  #withoutBucket(error: CloudError): CloudError {
+    if (error.code !== 'NoSuchBucket' || this.settings.bucket === null) return error
+    return new CloudError('unavailable', `${this.settings.bucket}: ${error.message}`, { ...detailOf(error), code: 'NoSuchBucket' })
+  }
+
   #located(error: CloudError): CloudError {
     if (error.kind !== 'offline') return error
-    return new CloudError('offline', `${this.settings.endpoint.origin}: ${error.message}`, {
-      cause: error.cause,
-      ...(error.code !== undefined && { code: error.code }),
-      ...(error.hint !== undefined && { hint: error.hint }),
-    })
+    return new CloudError('offline', `${this.settings.endpoint.origin}: ${error.message}`, detailOf(error))
   }
 }
 
+function detailOf({ cause, code, hint }: CloudError): ErrorDetail {
+  return { cause, ...(code !== undefined && { code }), ...(hint !== undefined && { hint }) }
+}

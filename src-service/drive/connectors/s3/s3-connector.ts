@@ -1,8 +1,19 @@
 /** Object storage that speaks S3. Folders are prefixes; an empty one is a marker object whose key ends in a slash. */
 import { CloudError } from '../../../common/errors.ts'
 import type {
-  Capabilities, CapabilityCheck, Connector, ConnectorContext, ListPage, PosixAttributes, Precondition, RemoteEntry, RemotePlace, RemoteType,
-  UploadSource, Usage, WriteOptions,
+  Capabilities,
+  CapabilityCheck,
+  Connector,
+  ConnectorContext,
+  ListPage,
+  PosixAttributes,
+  Precondition,
+  RemoteEntry,
+  RemotePlace,
+  RemoteType,
+  UploadSource,
+  Usage,
+  WriteOptions,
 } from '../connector.ts'
 import { timeOfMs } from '../posix-mode.ts'
 import { createBucket, listBuckets, removeBucket } from './buckets.ts'
@@ -47,8 +58,18 @@ export class S3Connector implements Connector {
 
   async check(signal: AbortSignal): Promise<void> {
     const { bucket, prefix } = this.#client.settings
-    if (bucket !== null) await hasChildren(this.#client, bucket, Buffer.from(prefix), signal)
-    else for await (const _page of listBuckets(this.#client, signal)) return
+    try {
+      if (bucket === null) await listBuckets(this.#client, signal).next()
+      else await hasChildren(this.#client, bucket, Buffer.from(prefix), signal)
+    } catch (caught) {
+      const error = CloudError.from(caught)
+      if (error.code !== 'NoSuchBucket') throw error
+      throw new CloudError('not-found', error.message, {
+        cause: error,
+        code: 'NoSuchBucket',
+        ...(error.hint !== undefined && { hint: error.hint }),
+      })
+    }
   }
 
   list(folder: RemotePlace, signal: AbortSignal): AsyncIterable<ListPage> {
@@ -70,11 +91,19 @@ export class S3Connector implements Connector {
     return readObject(this.#client, this.#object(place), start, end, rev, signal)
   }
 
-  async write(place: RemotePlace, type: RemoteType, source: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<RemoteEntry> {
+  async write(
+    place: RemotePlace,
+    type: RemoteType,
+    source: UploadSource,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry> {
     if (type === 'folder') throw new CloudError('invalid', 'a folder is not written but made')
     const where = this.#object(place)
     const contents = contentsOf(type, source, options.posix)
     const inParts = contents.size > this.#client.settings.partSize
+    // The server looks at the condition of an upload in parts only when all of it has been sent.
+    if (inParts) await this.#conditions.look(where, options.precondition, signal)
     const written = await this.#conditions.forPut(where, options.precondition, signal, (precondition) =>
       inParts
         ? uploadInParts(this.#client, where, contents, { ...options, precondition }, signal)
@@ -96,12 +125,20 @@ export class S3Connector implements Connector {
 
   async remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void> {
     const where = s3PlaceOf(this.#client.settings, place)
-    if (type === 'folder') return await this.#removeFolder(where, signal)
+    if (type === 'folder') {
+      await this.#removeFolder(where, signal)
+      return
+    }
     await this.#removeObject(this.#object(place), precondition, signal)
   }
 
   async move(
-    from: RemotePlace, to: RemotePlace, type: RemoteType, precondition: Precondition, replace: Precondition | null, signal: AbortSignal,
+    from: RemotePlace,
+    to: RemotePlace,
+    type: RemoteType,
+    precondition: Precondition,
+    replace: Precondition | null,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     if (type === 'folder') throw new CloudError('unsupported', 'folders of object storage are moved object by object')
     const source = this.#object(from)
@@ -121,7 +158,12 @@ export class S3Connector implements Connector {
   }
 
   async copy(
-    from: RemotePlace, to: RemotePlace, rev: string, posix: PosixAttributes, target: Precondition, signal: AbortSignal,
+    from: RemotePlace,
+    to: RemotePlace,
+    rev: string,
+    posix: PosixAttributes,
+    target: Precondition,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const source = this.#object(from)
     const found = await headObject(this.#client, source, from.path.at(-1) ?? noKey, signal)
@@ -131,7 +173,11 @@ export class S3Connector implements Connector {
   }
 
   async setAttributes(
-    place: RemotePlace, type: RemoteType, posix: PosixAttributes, precondition: Precondition, signal: AbortSignal,
+    place: RemotePlace,
+    type: RemoteType,
+    posix: PosixAttributes,
+    precondition: Precondition,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const where = s3PlaceOf(this.#client.settings, place)
     if (where.key.length === 0) throw new CloudError('unsupported', 'a bucket has no attributes')
@@ -186,7 +232,10 @@ export class S3Connector implements Connector {
 
   async #removeFolder({ bucket, key }: S3Place, signal: AbortSignal): Promise<void> {
     if (bucket === null) throw new CloudError('permission', 'the list of buckets cannot be removed')
-    if (key.length === 0) return await removeBucket(this.#client, bucket, signal)
+    if (key.length === 0) {
+      await removeBucket(this.#client, bucket, signal)
+      return
+    }
     const below = await hasChildren(this.#client, bucket, key, signal)
     if (below === 'children') throw new CloudError('not-empty', 'the folder is not empty')
     if (below === 'marker') await this.#client.head({ method: 'DELETE', bucket, key: folderKey(key) }, signal)
@@ -203,7 +252,12 @@ export class S3Connector implements Connector {
 
   /** Copies to `to` with `posix` and with what others said about the source. */
   async #copy(
-    source: S3Place, found: RemoteEntry, to: RemotePlace, posix: PosixAttributes, condition: Precondition, signal: AbortSignal,
+    source: S3Place,
+    found: RemoteEntry,
+    to: RemotePlace,
+    posix: PosixAttributes,
+    condition: Precondition,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const target = this.#object(to)
     const { conditionalCopy } = this.#client.settings.dialect

@@ -34,7 +34,8 @@ function join(names: readonly Buffer[]): Buffer {
 }
 
 function checkedName(settings: S3Settings, name: Buffer): Buffer {
-  if (!isShowable(name) || name.includes(0x2f)) throw new CloudError('name-invalid', 'S3 keys are UTF-8 and have no empty, "." or ".." segments')
+  if (!isShowable(name) || name.includes(0x2f))
+    throw new CloudError('name-invalid', 'S3 keys are UTF-8 and have no empty, "." or ".." segments')
   if (name.length > settings.dialect.maxNameBytes) throw new CloudError('name-too-long', 'the name is too long for this server')
   return name
 }

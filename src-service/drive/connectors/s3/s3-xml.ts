@@ -17,8 +17,10 @@ const parser = new XMLParser({
 
 /** The root element `name` of a document. @throws CloudError `garbage` for anything else */
 export function parseXml(text: string, name: string): XmlNode {
-  const root = childOf(parseAny(text), name)
-  if (!root) throw new CloudError('garbage', `the answer is not <${name}>: ${describe(text)}`)
+  // The parser forgives a missing end; a listing that was cut off must not pass for a short one.
+  const whole = new RegExp(`</(?:\\w+:)?${name}>\\s*$`).test(text)
+  const root = whole ? childOf(parseAny(text), name) : null
+  if (!root) throw new CloudError('garbage', `the answer is not a whole <${name}>: ${describe(text)}`)
   return root
 }
 
@@ -34,7 +36,7 @@ export function tryParseXml(text: string, name: string): XmlNode | null {
 function parseAny(text: string): XmlNode {
   if (text.includes('<!')) throw new CloudError('garbage', `the answer is not plain XML: ${describe(text)}`)
   try {
-    const parsed: unknown = parser.parse(text, true)
+    const parsed: unknown = parser.parse(text)
     return isNode(parsed) ? parsed : {}
   } catch (caught) {
     throw new CloudError('garbage', `the answer is not XML: ${describe(text)}`, { cause: caught })

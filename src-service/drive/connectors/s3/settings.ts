@@ -46,7 +46,9 @@ export function resolveSettings({ settings, remoteRoot }: ConnectorContext): S3S
     credentials: () => {
       const secretAccessKey = settings.secret('secretAccessKey')
       if (!accessKeyId || !secretAccessKey) {
-        throw new CloudError('sign-in', 'the access key or its secret is missing', { hint: 'Set accessKeyId and the secret secretAccessKey.' })
+        throw new CloudError('sign-in', 'the access key or its secret is missing', {
+          hint: 'Set accessKeyId and the secret secretAccessKey.',
+        })
       }
       return { accessKeyId, secretAccessKey, sessionToken: settings.secret('sessionToken') }
     },

@@ -31,7 +31,12 @@ export async function headHeaders(client: S3Client, { bucket, key }: S3Place, si
 }
 
 /** A folder by its marker, or by what is below it. */
-export async function headFolder(client: S3Client, { bucket, key }: S3Place, name: Buffer, signal: AbortSignal): Promise<RemoteEntry | null> {
+export async function headFolder(
+  client: S3Client,
+  { bucket, key }: S3Place,
+  name: Buffer,
+  signal: AbortSignal,
+): Promise<RemoteEntry | null> {
   if (bucket === null) return folderEntry(name)
   if (key.length === 0) return await headBucket(client, bucket, name, signal)
   const marker = await headObject(client, { bucket, key: folderKey(key) }, name, signal)
@@ -74,6 +79,7 @@ async function nullIfAbsent(client: S3Client, bucket: string | null, caught: unk
   const error = CloudError.from(caught)
   if (error.kind !== 'not-found') throw error
   if (error.code === 'NoSuchBucket') throw error
-  if (error.code === undefined && bucket !== null && !client.wasSeen(bucket)) await client.head({ method: 'HEAD', bucket, key: noKey }, signal)
+  if (error.code === undefined && bucket !== null && !client.wasSeen(bucket))
+    await client.head({ method: 'HEAD', bucket, key: noKey }, signal)
   return null
 }
