@@ -1,0 +1,61 @@
+import { createClient } from '@connectrpc/connect'
+import type { Client, Transport } from '@connectrpc/connect'
+import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { connect } from 'node:net'
+import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
+import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
+import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
+import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
+import { ProviderService } from '../gen/cloudmoor/v1/provider_pb.js'
+import { SystemService } from '../gen/cloudmoor/v1/system_pb.js'
+import { TransferService } from '../gen/cloudmoor/v1/transfer_pb.js'
+
+/** Every service of the contract over one socket. Failed calls reject with a ConnectError; `readError` reads it. */
+export interface ServiceConnection {
+  readonly system: Client<typeof SystemService>
+  readonly providers: Client<typeof ProviderService>
+  readonly browse: Client<typeof BrowseService>
+  readonly mounts: Client<typeof MountService>
+  readonly files: Client<typeof FileService>
+  readonly transfers: Client<typeof TransferService>
+  readonly logs: Client<typeof LogService>
+  /** Ends what is open. */
+  close(): void
+}
+
+export interface ConnectionOptions {
+  /** `http1` opens a socket for each call (default, for programs that end soon), `http2` keeps one, `grpc` speaks gRPC over it. */
+  readonly protocol?: 'http1' | 'http2' | 'grpc'
+  /** Deadline of calls that give none, milliseconds. Default: none but the service's own. */
+  readonly timeoutMs?: number
+}
+
+/** Talks to the service behind a unix socket. Connects at the first call. */
+export function connectService(socketPath: string, options: ConnectionOptions = {}): ServiceConnection {
+  const { transport, close } = openTransport(socketPath, options)
+  return {
+    system: createClient(SystemService, transport),
+    providers: createClient(ProviderService, transport),
+    browse: createClient(BrowseService, transport),
+    mounts: createClient(MountService, transport),
+    files: createClient(FileService, transport),
+    transfers: createClient(TransferService, transport),
+    logs: createClient(LogService, transport),
+    close,
+  }
+}
+
+/** The transport alone, for services outside the contract (grpc.health.v1). */
+export function openTransport(socketPath: string, options: ConnectionOptions = {}): { readonly transport: Transport; close(): void } {
+  const baseUrl = 'http://localhost'
+  const common = { baseUrl, ...(options.timeoutMs === undefined ? {} : { defaultTimeoutMs: options.timeoutMs }) }
+  if (options.protocol === 'http2' || options.protocol === 'grpc') {
+    const sessionManager = new Http2SessionManager(baseUrl, {}, { createConnection: () => connect(socketPath) })
+    const transport =
+      options.protocol === 'grpc'
+        ? createGrpcTransport({ ...common, sessionManager })
+        : createConnectTransport({ ...common, httpVersion: '2', sessionManager })
+    return { transport, close: () => sessionManager.abort() }
+  }
+  return { transport: createConnectTransport({ ...common, httpVersion: '1.1', nodeOptions: { socketPath } }), close: () => {} }
+}

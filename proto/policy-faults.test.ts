@@ -1,0 +1,58 @@
+import type { DescFile } from '@bufbuild/protobuf'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import { file_grpc_health_v1_health } from './gen/grpc/health/v1/health_pb.js'
+import { file_cloudmoor_v1_mount } from './gen/cloudmoor/v1/mount_pb.js'
+import { findPolicyFaults, loadContract } from './policy-faults.ts'
+
+const run = promisify(execFile)
+const proto = fileURLToPath(new URL('.', import.meta.url))
+
+it('every method has its policy and its HTTP rule', async () => {
+  const files = await loadContract()
+  expect(files.flatMap((file) => file.services).length).toBeGreaterThanOrEqual(7)
+  expect(findPolicyFaults(files)).toEqual([])
+})
+
+it('a method without a policy is found', () => {
+  expect(findPolicyFaults([file_grpc_health_v1_health])).toContain('grpc.health.v1.Health.Check has no policy')
+})
+
+it('a field that names a mount is found when the policy does not name it', () => {
+  const get = file_cloudmoor_v1_mount.services[0]?.methods.find((method) => method.name === 'GetMount')
+  const list = file_cloudmoor_v1_mount.services[0]?.methods.find((method) => method.name === 'ListMounts')
+  if (get === undefined || list === undefined) throw new Error('the contract has changed')
+  // ListMounts' policy on a request with an id.
+  const planted = Object.create(list, { input: { value: get.input }, name: { value: 'Planted' } })
+  const file: DescFile = Object.create(file_cloudmoor_v1_mount, { services: { value: [{ methods: [planted] }] } })
+  expect(findPolicyFaults([file])).toEqual(["cloudmoor.v1.MountService.Planted carries a mount in id, but mount_field is ''"])
+})
+
+it('the committed code is what the contract generates', async () => {
+  const copy = await mkdtemp(join(tmpdir(), 'proto-'))
+  try {
+    for (const name of ['buf.yaml', 'buf.gen.yaml', 'cloudmoor', 'google', 'grpc']) await cp(join(proto, name), join(copy, name), { recursive: true })
+    const bin = fileURLToPath(new URL('../node_modules/.bin', import.meta.url))
+    const options = { cwd: copy, env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` } }
+    await run('buf', ['format', '--diff', '--exit-code'], options)
+    await run('buf', ['lint'], options)
+    await run('buf', ['generate'], options)
+    expect(await readTree(join(copy, 'gen'))).toEqual(await readTree(join(proto, 'gen')))
+  } finally {
+    await rm(copy, { recursive: true })
+  }
+})
+
+async function readTree(folder: string): Promise<Record<string, string>> {
+  const files: Record<string, string> = {}
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile()) files[path.slice(folder.length)] = await readFile(path, 'utf8')
+  }
+  return files
+}
