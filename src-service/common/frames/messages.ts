@@ -67,6 +67,9 @@ export interface OpenDrive extends OfMount {
   readonly xattrs: boolean
   readonly writeBackSeconds: number
   readonly deadlines: { readonly metadataMs: number; readonly readMs: number; readonly writeMs: number }
+  /** Absolute path. */
+  readonly logFile: string
+  readonly logLevel: LogLevel
 }
 
 export interface AttachDrive extends OfMount {

@@ -1,0 +1,11 @@
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * Arguments for Node to run a program of ours: `source` (relative to the caller, without `.ts`) in the source tree, where
+ * Node takes the types away (a flag before 22.18), or the file of that name beside the caller's bundle.
+ */
+export function scriptArguments(source: string, caller: string): readonly string[] {
+  if (!caller.endsWith('.ts')) return ['--enable-source-maps', fileURLToPath(new URL(`./${basename(source)}.js`, caller))]
+  return ['--experimental-strip-types', '--disable-warning=ExperimentalWarning', fileURLToPath(new URL(`${source}.ts`, caller))]
+}

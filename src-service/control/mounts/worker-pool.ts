@@ -1,0 +1,62 @@
+import { CloudError } from '../../common/errors.ts'
+import { startWorker, type WorkerHost, type WorkerProcess } from './worker-process.ts'
+
+/** After a worker was taken: its task comes first, then the next spare is started. */
+const refillMs = 1_000
+
+/**
+ * Keeps one worker started and idle, so that a mount whose worker died waits for no process to start. A worker serves
+ * one purpose and is never given back.
+ */
+export class WorkerPool {
+  readonly #host: WorkerHost
+  #spare: Promise<WorkerProcess> | undefined
+  #cancelRefill: () => void = () => {}
+  #closed = false
+
+  constructor(host: WorkerHost) {
+    this.#host = host
+  }
+
+  /** Starts the first spare. */
+  warm(): void {
+    if (this.#closed || this.#spare !== undefined) return
+    const spare = startWorker(this.#host)
+    this.#spare = spare
+    spare.then(
+      (worker) => worker.listen({ onEvent: () => {}, onLost: () => this.#drop(spare) }),
+      (error: unknown) => {
+        this.#host.log('warn', 'no spare worker', { error: CloudError.from(error).message })
+        this.#drop(spare)
+      },
+    )
+  }
+
+  /** A worker that does nothing yet. Throws `unavailable` when none can be started. */
+  async take(): Promise<WorkerProcess> {
+    if (this.#closed) throw new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' })
+    const spare = this.#spare
+    this.#spare = undefined
+    this.#cancelRefill()
+    this.#cancelRefill = this.#host.clock.after(refillMs, () => this.warm())
+    if (spare !== undefined) {
+      const worker = await spare.catch(() => undefined)
+      if (worker !== undefined && !worker.isLost) return worker
+    }
+    return startWorker(this.#host)
+  }
+
+  /** Ends the spare. Workers that were taken are their takers'. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelRefill()
+    const worker = await this.#spare?.catch(() => undefined)
+    await worker?.terminate(1_000)
+  }
+
+  #drop(spare: Promise<WorkerProcess>): void {
+    if (this.#spare !== spare) return
+    this.#spare = undefined
+    this.#cancelRefill = this.#host.clock.after(refillMs, () => this.warm())
+  }
+}

@@ -1,0 +1,206 @@
+import { CloudError } from '../../common/errors.ts'
+import type { Adopted, HeldMount } from '../../common/frames/adoption.ts'
+import type { AttachDrive, OpenDrive, Queue, WorkerEvent } from '../../common/frames/messages.ts'
+import { layoutVersion, type Native } from '../../common/native/native.ts'
+import type { Drive, DriveOptions } from '../drive-contract.ts'
+import type { Session, SessionOptions } from '../fuse/session.ts'
+import type { Log } from './worker-log.ts'
+
+/** What a worker is made of; worker.ts puts in the real ones. */
+export interface DriveParts {
+  readonly native: Native
+  readonly openDrive: (options: DriveOptions) => Promise<Drive>
+  readonly openSession: (options: SessionOptions) => Session
+}
+
+export interface HostedDriveHost {
+  readonly tell: (event: WorkerEvent, fds?: readonly number[]) => boolean
+  readonly log: Log
+}
+
+interface Attachment {
+  readonly session: Session
+  readonly fds: readonly [fuse: number, memory: number]
+  readonly mountPoint: string
+  readonly revision: number
+}
+
+/** How long the service may take to register a backing file; without it the file is served by requests. */
+const backingMs = 2_000
+/** While draining: how often it is looked whether anything can still leave. */
+const drainLookMs = 500
+
+/** One mount in this worker: its drive, and the kernel connection it serves. */
+export class HostedDrive {
+  readonly #parts: DriveParts
+  readonly #host: HostedDriveHost
+  readonly #options: OpenDrive
+  readonly #backing = new Map<number, number>()
+  readonly #tickets = new Map<number, (backingId: number) => void>()
+  #nextTicket = 1
+  #drive: Drive | undefined
+  #attachment: Attachment | undefined
+
+  constructor(parts: DriveParts, host: HostedDriveHost, options: OpenDrive) {
+    this.#parts = parts
+    this.#host = host
+    this.#options = options
+  }
+
+  get drive(): Drive {
+    if (this.#drive === undefined) throw new CloudError('unavailable', 'the drive is not open')
+    return this.#drive
+  }
+
+  async open(): Promise<void> {
+    const { mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask } = this.#options
+    const { fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines } = this.#options
+    const drive = await this.#parts.openDrive({
+      ...{ mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask },
+      ...{ fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines },
+      openBacking: readOnly ? (node, fd) => this.#openBacking(node, fd) : null,
+      closeBacking: readOnly ? (node, id) => this.#closeBacking(node, id) : null,
+      log: this.#log,
+    })
+    drive.onChange(() => this.#host.tell({ event: 'changed', mountId }))
+    this.#drive = drive
+  }
+
+  /** Serves a kernel connection; resolves when what a predecessor left is answered. The descriptors are kept. */
+  async attach(params: AttachDrive, fds: readonly number[]): Promise<void> {
+    const [fuseFd, memoryFd] = fds
+    if (fuseFd === undefined || memoryFd === undefined) throw new CloudError('invalid', 'descriptors are missing')
+    if (this.#attachment !== undefined) throw new CloudError('exists', 'the drive serves a connection already')
+    const { drive } = this
+    if (params.takenOver) drive.tookOver()
+    const session = this.#parts.openSession({
+      native: this.#parts.native,
+      fuseFd,
+      memoryFd,
+      filesystem: drive.filesystem,
+      requestLog: drive.requestLog,
+      takenOver: params.takenOver,
+      allowPassthrough: params.allowPassthrough,
+      deadlines: this.#options.deadlines,
+      onClosed: () => this.#connectionEnded(),
+      log: this.#log,
+    })
+    this.#attachment = { session, fds: [fuseFd, memoryFd], mountPoint: params.mountPoint, revision: params.revision }
+    drive.setNotifier(session.notifier)
+    try {
+      await session.ready
+    } catch (caught) {
+      this.detach()
+      throw caught
+    }
+  }
+
+  /** Stops serving; unanswered requests stay in the request memory. */
+  detach(): void {
+    const attachment = this.#attachment
+    if (attachment === undefined) return
+    this.#attachment = undefined
+    this.#drive?.setNotifier(null)
+    attachment.session.stop()
+    for (const fd of attachment.fds) this.#parts.native.closeFd(fd)
+  }
+
+  async close(): Promise<void> {
+    this.detach()
+    const drive = this.#drive
+    this.#drive = undefined
+    await drive?.close()
+  }
+
+  /** Uploads until the queue is empty, nothing can leave any more, or the time is over. */
+  async drain(timeoutMs: number): Promise<Queue> {
+    const { drive } = this
+    const ended = new AbortController()
+    const look = setInterval(() => {
+      if (cannotUpload(drive)) ended.abort()
+    }, drainLookMs)
+    try {
+      if (!cannotUpload(drive)) await drive.drain(AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]))
+    } catch (caught) {
+      const error = CloudError.from(caught)
+      if (error.kind !== 'cancelled' && error.kind !== 'timeout') throw error
+    } finally {
+      clearInterval(look)
+    }
+    return drive.status().queue
+  }
+
+  held(): HeldMount {
+    const { mountId, folder } = this.#options
+    const attachment = this.#attachment
+    return {
+      mountId,
+      folder,
+      state: attachment === undefined ? 'HELD_STATE_OPEN' : 'HELD_STATE_ATTACHED',
+      mountPoint: attachment?.mountPoint ?? '',
+      revision: String(attachment?.revision ?? 0),
+      descriptors: attachment?.fds.length ?? 0,
+    }
+  }
+
+  handOver(): { readonly adopted: Adopted; readonly fds: readonly number[] } {
+    return {
+      adopted: {
+        mountId: this.#options.mountId,
+        memoryLayout: layoutVersion,
+        descriptors: this.#attachment === undefined ? [] : ['DESCRIPTOR_FUSE', 'DESCRIPTOR_REQUEST_MEMORY'],
+        backingIds: [...this.#backing].map(([node, backingId]) => ({ node: String(node), backingId })),
+      },
+      fds: this.#attachment?.fds ?? [],
+    }
+  }
+
+  answerBacking(ticket: number, backingId: number): void {
+    this.#tickets.get(ticket)?.(backingId)
+  }
+
+  #connectionEnded(): void {
+    const attachment = this.#attachment
+    this.#attachment = undefined
+    for (const fd of attachment?.fds ?? []) this.#parts.native.closeFd(fd)
+    this.#backing.clear()
+    this.#drive?.unmounted()
+    this.#host.tell({ event: 'disconnected', mountId: this.#options.mountId })
+  }
+
+  #openBacking(node: number, fileFd: number): Promise<number> {
+    const ticket = this.#nextTicket++
+    return new Promise((resolve) => {
+      const settle = (backingId: number) => {
+        clearTimeout(timer)
+        this.#tickets.delete(ticket)
+        if (backingId > 0) this.#backing.set(node, backingId)
+        resolve(backingId)
+      }
+      const timer = setTimeout(() => settle(0), backingMs)
+      this.#tickets.set(ticket, settle)
+      if (!this.#host.tell({ event: 'openBacking', mountId: this.#options.mountId, node, ticket }, [fileFd])) settle(0)
+    })
+  }
+
+  #closeBacking(node: number, backingId: number): void {
+    this.#backing.delete(node)
+    this.#host.tell({ event: 'closeBacking', mountId: this.#options.mountId, node, backingId })
+  }
+
+  readonly #log: Log = (level, message, fields) => {
+    const reason = fields?.['alert']
+    if (typeof reason === 'string') {
+      const severity = level === 'error' ? 'error' : 'warning'
+      this.#host.tell({ event: 'alert', mountId: this.#options.mountId, severity, reason, message })
+    }
+    this.#host.log(level, message, fields)
+  }
+}
+
+/** Nothing waits that could go: the rest needs the network, a person, or another try later. */
+function cannotUpload(drive: Drive): boolean {
+  const { conditions, queue } = drive.status()
+  if (queue.files <= queue.parked) return queue.files > 0
+  return conditions.some(({ kind }) => kind === 'offline' || kind === 'paused' || kind === 'needs-sign-in' || kind === 'waiting-for-vault')
+}
