@@ -72,16 +72,18 @@ CREATE INDEX remote_node ON remote (node);
 CREATE TABLE blob (
   node INTEGER NOT NULL,
   generation INTEGER NOT NULL,
-  whole INTEGER NOT NULL,            -- 1: every byte is local, the columns below are unused
-  present BLOB,                      -- bitmap of 64 KiB blocks that hold the base's bytes
-  extents BLOB,                      -- dirty byte ranges, pairs of u64 LE [start, end)
-  base_rev TEXT,                     -- version that the missing blocks must come from
+  whole INTEGER NOT NULL,            -- 1: every byte is local
+  present BLOB,                      -- bitmap of 64 KiB blocks: whole: those that take room (NULL = all); else: those that hold the base's bytes
+  extents BLOB,                      -- dirty byte ranges, pairs of u64 LE [start, end); NULL = clean, or dirty and whole
+  base_rev TEXT,                     -- clean: version of the bytes; dirty: version that the missing blocks must come from; NULL = dirty and whole
   base_size INTEGER NOT NULL DEFAULT 0,
   synced INTEGER NOT NULL DEFAULT 0, -- dirty: node.content covered by the last fdatasync (0 = none); clean: 1 if the presence map is covered
+  synced_size INTEGER NOT NULL DEFAULT 0, -- dirty: bytes of the file that the last fdatasync covered
   bytes INTEGER NOT NULL DEFAULT 0,  -- local bytes, counted against the bound
   used_at INTEGER NOT NULL DEFAULT 0, -- ms, for LRU
   PRIMARY KEY (node, generation)
 ) WITHOUT ROWID;
+CREATE INDEX blob_used ON blob (used_at) WHERE base_rev IS NOT NULL AND extents IS NULL;
 
 -- What must still happen at the provider. One row per name to bring there, or per remote row to remove; re-used while it waits.
 -- A row with neither ends the abandoned upload session in 'handle'.
