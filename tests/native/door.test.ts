@@ -12,6 +12,8 @@ import { startProgram, testMount } from './test-mount.ts'
 import type { TestMount } from './test-mount.ts'
 
 const ENODEV = 19
+const ECONNABORTED = 103
+const force = 1
 const here = import.meta.dirname
 const mayMount = process.platform === 'linux' && loadNative().canMount()
 
@@ -51,6 +53,24 @@ describe.skipIf(!mayMount)('door on a real mount', () => {
     const answered = [...responder.seen].filter(([code]) => ![opcode.forget, opcode.batchForget, opcode.interrupt].includes(code))
     expect(page.readUInt32LE(header.answered)).toBe(answered.reduce((sum, [, count]) => sum + count, 0))
     expect(responder.door.counters().requests).toBeGreaterThanOrEqual(5)
+  })
+
+  it('hears of an aborted connection, which ends every wait', async () => {
+    const { promise: held, resolve: holding } = Promise.withResolvers<boolean>()
+    const responder = start({
+      hold: (door, offset) => {
+        const lookup = door.memory.readUInt32LE(offset + 4) === opcode.lookup
+        if (lookup) holding(true)
+        return lookup
+      },
+    })
+    const caller = mount.run('stat', join(mount.path, 'held'))
+    await held
+    await native.unmount(mount.path, force).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'EBUSY' })
+    })
+    expect([ENODEV, ECONNABORTED]).toContain(await responder.closed)
+    expect((await caller).stderr).toMatch(/not connected|abort/)
   })
 
   it('carries large reads and writes', async () => {

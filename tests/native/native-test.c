@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "door.h"
 #include "fs.h"
 #include "mount.h"
+#include "notify.h"
 #include "process.h"
 
 static int passed, failed;
@@ -329,21 +332,21 @@ static void test_leftovers(void) {
 }
 
 static void test_polling(void) {
-  struct door_polling polling = {.limit_microseconds = 50, .next_rest = 64};
+  struct polling polling = {.limit_microseconds = 50, .next_rest = 64};
   for (int i = 0; i < 16; i++) {
-    CHECK(door_polling_allowed(&polling));
-    door_polling_record(&polling, false);
+    CHECK(polling_allowed(&polling));
+    polling_record(&polling, false);
   }
   int rounds = 0;
-  while (!door_polling_allowed(&polling)) rounds++;
+  while (!polling_allowed(&polling)) rounds++;
   CHECK(rounds == 64);
-  for (int i = 0; i < 16; i++) door_polling_record(&polling, false);
-  for (rounds = 0; !door_polling_allowed(&polling); rounds++) continue;
+  for (int i = 0; i < 16; i++) polling_record(&polling, false);
+  for (rounds = 0; !polling_allowed(&polling); rounds++) continue;
   CHECK(rounds == 128);
-  for (int i = 0; i < 16; i++) door_polling_record(&polling, i % 4 == 0);
-  CHECK(door_polling_allowed(&polling));
-  struct door_polling never = {.limit_microseconds = 0};
-  CHECK(!door_polling_allowed(&never));
+  for (int i = 0; i < 16; i++) polling_record(&polling, i % 4 == 0);
+  CHECK(polling_allowed(&polling));
+  struct polling never = {.limit_microseconds = 0};
+  CHECK(!polling_allowed(&never));
 
   struct bench b;
   set_up(&b);
@@ -397,11 +400,11 @@ static void test_notifications(void) {
   while (taken < 5000) {
     ranged.inode.ino = (uint64_t)taken;
     result = door_notify_later(&b.door, &ranged, sizeof ranged);
-    if (result != 1 && taken < DOOR_NOTIFY_LIMIT) wait_milliseconds(1);
+    if (result != 1 && taken < NOTIFIER_QUEUE_LIMIT) wait_milliseconds(1);
     if (result != 1) break;
     taken++;
   }
-  CHECK(result == 0 && taken >= DOOR_NOTIFY_LIMIT && taken < DOOR_NOTIFY_LIMIT + 200);
+  CHECK(result == 0 && taken >= NOTIFIER_QUEUE_LIMIT && taken < NOTIFIER_QUEUE_LIMIT + 200);
   for (int i = 0; i < taken; i++) {
     struct inval_inode got;
     if (recv(b.kernel, &got, sizeof got, 0) != sizeof got || got.inode.ino != (uint64_t)i) {
@@ -682,6 +685,38 @@ static int without_capabilities(void) {
   return mount("none", folder, "tmpfs", 0, NULL) == 0 || errno != EPERM ? 3 : 0;
 }
 
+static bool ending;
+
+static void *wait_for_end(void *blocked) {
+  sigset_t all;
+  sigfillset(&all);
+  if (blocked != NULL) pthread_sigmask(SIG_SETMASK, &all, NULL);
+  while (!__atomic_load_n(&ending, __ATOMIC_RELAXED)) wait_milliseconds(20);
+  return NULL;
+}
+
+// Threads have rights of their own, and some block every signal.
+static int without_capabilities_in_threads(void) {
+  pthread_t threads[3];
+  for (size_t i = 0; i < 3; i++) pthread_create(&threads[i], NULL, wait_for_end, i == 1 ? &threads : NULL);
+  wait_milliseconds(50);
+  if (process_drop_capabilities() != 0) return 1;
+  DIR *listing = opendir("/proc/self/task");
+  int clean = 0;
+  for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+    char path[300], text[4096] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+    int fd = entry->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0) continue;
+    close(fd);
+    if (strstr(text, "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n") != NULL && strstr(text, "NoNewPrivs:\t1") != NULL) clean++;
+  }
+  closedir(listing);
+  __atomic_store_n(&ending, true, __ATOMIC_RELAXED);
+  for (size_t i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+  return clean == 4 ? 0 : 2;
+}
+
 static int without_core(void) {
   struct rlimit limit;
   if (process_forbid_core() != 0) return 1;
@@ -710,6 +745,7 @@ static int told_at(const char *shown, const char *bound, socklen_t length) {
 
 static void test_process(void) {
   CHECK(in_child(without_capabilities) == 0);
+  CHECK(in_child(without_capabilities_in_threads) == 0);
   CHECK(in_child(without_core) == 0);
   CHECK(in_child(with_name) == 0);
   unsetenv("NOTIFY_SOCKET");

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -25,8 +25,9 @@ export async function testMount(native: Native): Promise<TestMount> {
   const path = mkdtempSync(join(tmpdir(), 'cloudmoor-door-'))
   const fuseFd = await native.mountDirect(path, { source: 'cloudmoor:test', allowOther: false, readOnly: false, maxRead: 1 << 20 })
   const memoryFd = native.createRequestMemory({ slabCount: 8, slabSize: (1 << 20) + 4096, slotCount: 64, slotSize: 4096 })
-  const abort = `/sys/fs/fuse/connections/${connectionOf(path)}/abort`
-  const watchdog = spawn('sh', ['-c', 'sleep "$1" && echo 1 > "$2"', 'sh', String(watchdogSeconds), abort], { stdio: 'ignore' })
+  // -f aborts the connection first; -i and -c keep umount from asking the mount anything.
+  const script = 'sleep "$1" && umount -f -i -c "$2"'
+  const watchdog = spawn('sh', ['-c', script, 'sh', String(watchdogSeconds), path], { stdio: 'ignore', detached: true })
   return {
     path,
     fuseFd,
@@ -36,19 +37,10 @@ export async function testMount(native: Native): Promise<TestMount> {
       await native.unmount(path, 2).catch(() => undefined)
       native.closeFd(fuseFd)
       native.closeFd(memoryFd)
-      watchdog.kill()
+      if (watchdog.pid !== undefined) process.kill(-watchdog.pid) // its group: the shell and its sleep
       rmSync(path, { recursive: true, force: true })
     },
   }
-}
-
-function connectionOf(path: string): string {
-  const line = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .find((each) => each.split(' ')[4] === path)
-  const minor = line?.split(' ')[2]?.split(':')[1]
-  if (minor === undefined) throw new Error(`${path} is not mounted`)
-  return minor
 }
 
 function runProgram(command: string, args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "notify.h"
+
 enum { MAGIC = 0x4c534d43, LAYOUT_VERSION = 1, PAGE = 4096, ANSWERED_OFFSET = 72 };
-enum { POLL_WINDOW = 16, POLL_HITS_THAT_PAY = 4, POLL_REST_MIN = 64, POLL_REST_MAX = 4096 };
-enum { NOTIFY_INVAL_INODE = 2, NOTIFY_INC_EPOCH = 8, NOTIFY_MESSAGE_LIMIT = 8192 };
 enum place_state { FREE, HELD, HELD_WRITE, LEFT };
 
 struct memory_header {
@@ -100,6 +97,8 @@ static int map_memory(struct door *door, int memory_fd) {
   door->memory_size = size;
   door->geometry = g;
   door->slots_offset = h.slots_offset;
+  // Best effort, the limit may be small: what is locked is not swapped out again.
+  mlock(at, size);
   touch_for_writing(door->memory, size);
   return 0;
 }
@@ -172,15 +171,9 @@ static void hold(struct door *door, uint32_t place) {
 
 // ---- opening and closing ----
 
-static bool one_cpu(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
-}
-
 int door_open(struct door *door, int fuse_fd, int memory_fd, uint32_t poll_microseconds) {
   memset(door, 0, sizeof *door);
-  door->polling.limit_microseconds = one_cpu() ? 0 : poll_microseconds;
-  door->polling.next_rest = POLL_REST_MIN;
+  polling_begin(&door->polling, poll_microseconds);
   // A duplicate of our own: whoever closes fuse_fd early cannot make us read some other file that got its number.
   door->fd = fcntl(fuse_fd, F_DUPFD_CLOEXEC, 3);
   if (door->fd < 0) return -errno;
@@ -205,8 +198,6 @@ int door_open(struct door *door, int fuse_fd, int memory_fd, uint32_t poll_micro
   }
   return 0;
 }
-
-static void notifier_stop(struct notifier *notifier);
 
 void door_stop(struct door *door) {
   if (door->notifier != NULL) notifier_stop(door->notifier);
@@ -365,28 +356,8 @@ uint32_t door_leftovers(struct door *door, uint32_t *pairs) {
 
 // ---- polling after a reply ----
 
-bool door_polling_allowed(struct door_polling *polling) {
-  if (polling->limit_microseconds == 0) return false;
-  if (polling->rest == 0) return true;
-  polling->rest--;
-  return false;
-}
-
-void door_polling_record(struct door_polling *polling, bool hit) {
-  polling->attempts++;
-  if (hit) polling->hits++;
-  if (polling->attempts < POLL_WINDOW) return;
-  if (polling->hits >= POLL_HITS_THAT_PAY) {
-    polling->next_rest = POLL_REST_MIN;
-  } else {
-    polling->rest = polling->next_rest;
-    if (polling->next_rest < POLL_REST_MAX) polling->next_rest *= 2;
-  }
-  polling->attempts = polling->hits = 0;
-}
-
 int door_poll(struct door *door, uint32_t *pairs) {
-  if (!door_polling_allowed(&door->polling)) return 0;
+  if (!polling_allowed(&door->polling)) return 0;
   uint64_t begin = now_nanoseconds(), now = begin;
   uint64_t limit = (uint64_t)door->polling.limit_microseconds * 1000;
   int count = 0;
@@ -396,133 +367,21 @@ int door_poll(struct door *door, uint32_t *pairs) {
   }
   if (count > 0) door->counters.poll_hits++;
   door->counters.poll_nanoseconds += now - begin;
-  door_polling_record(&door->polling, count > 0);
+  polling_record(&door->polling, count > 0);
   return count;
 }
 
 // ---- notifications ----
 
-// Lives until both the door and the thread have let go: a thread stuck in the kernel outlasts its door.
-struct notifier {
-  pthread_mutex_t lock;
-  pthread_cond_t wake;
-  int fd;
-  bool stopping;
-  unsigned holders;
-  uint32_t first, count;
-  struct {
-    void *bytes;
-    size_t length;
-  } queue[DOOR_NOTIFY_LIMIT];
-};
-
-// Called with the lock held; gives it back.
-static void notifier_let_go(struct notifier *notifier) {
-  bool last = --notifier->holders == 0;
-  pthread_mutex_unlock(&notifier->lock);
-  if (!last) return;
-  for (; notifier->count > 0; notifier->count--) free(notifier->queue[notifier->first++ % DOOR_NOTIFY_LIMIT].bytes);
-  if (notifier->fd >= 0) close(notifier->fd);
-  pthread_cond_destroy(&notifier->wake);
-  pthread_mutex_destroy(&notifier->lock);
-  free(notifier);
-}
-
-static void *notifier_run(void *data) {
-  struct notifier *notifier = data;
-  pthread_mutex_lock(&notifier->lock);
-  while (true) {
-    while (notifier->count == 0 && !notifier->stopping) pthread_cond_wait(&notifier->wake, &notifier->lock);
-    if (notifier->stopping) break;
-    void *bytes = notifier->queue[notifier->first].bytes;
-    size_t length = notifier->queue[notifier->first].length;
-    notifier->first = (notifier->first + 1) % DOOR_NOTIFY_LIMIT;
-    notifier->count--;
-    pthread_mutex_unlock(&notifier->lock);
-    // The result does not matter: ENOENT says that the kernel had nothing cached, ENODEV that the mount is gone.
-    ssize_t ignored = write(notifier->fd, bytes, length);
-    (void)ignored;
-    free(bytes);
-    pthread_mutex_lock(&notifier->lock);
-  }
-  notifier_let_go(notifier);
-  return NULL;
-}
-
-static struct notifier *notifier_start(int fd) {
-  struct notifier *notifier = calloc(1, sizeof *notifier);
-  if (notifier == NULL) return NULL;
-  pthread_mutex_init(&notifier->lock, NULL);
-  pthread_cond_init(&notifier->wake, NULL);
-  notifier->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  notifier->holders = 2;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); // nobody waits for it: it may be stuck in the kernel
-  pthread_attr_setstacksize(&attributes, 256 * 1024);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  int error = notifier->fd < 0 ? errno : pthread_create(&thread, &attributes, notifier_run, notifier);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  if (error == 0) return notifier;
-  pthread_mutex_lock(&notifier->lock);
-  notifier->holders = 1;
-  notifier_let_go(notifier);
-  return NULL;
-}
-
-static void notifier_stop(struct notifier *notifier) {
-  pthread_mutex_lock(&notifier->lock);
-  notifier->stopping = true;
-  pthread_cond_signal(&notifier->wake);
-  notifier_let_go(notifier);
-}
-
-static bool notification_valid(const void *message, size_t length, struct fuse_out_header *out) {
-  if (length < sizeof *out || length > NOTIFY_MESSAGE_LIMIT) return false;
-  memcpy(out, message, sizeof *out);
-  return out->unique == 0 && out->len == length && out->error > 0;
-}
-
-static bool never_blocks(const struct fuse_out_header *out, const void *message, size_t length) {
-  if (out->error == NOTIFY_INC_EPOCH) return true;
-  struct fuse_notify_inval_inode_out inode;
-  if (out->error != NOTIFY_INVAL_INODE || length != sizeof *out + sizeof inode) return false;
-  memcpy(&inode, (const uint8_t *)message + sizeof *out, sizeof inode);
-  return inode.off < 0;
-}
-
 int door_notify(struct door *door, const void *message, size_t length) {
-  struct fuse_out_header out;
   if (door->fd < 0) return -EBADF;
-  if (!notification_valid(message, length, &out) || !never_blocks(&out, message, length)) return -EINVAL;
+  if (!notification_valid(message, length) || !notification_never_blocks(message, length)) return -EINVAL;
   return write(door->fd, message, length) < 0 ? -errno : 0;
 }
 
 int door_notify_later(struct door *door, const void *message, size_t length) {
-  struct fuse_out_header out;
   if (door->fd < 0) return -EBADF;
-  if (!notification_valid(message, length, &out)) return -EINVAL;
+  if (!notification_valid(message, length)) return -EINVAL;
   if (door->notifier == NULL) door->notifier = notifier_start(door->fd);
-  struct notifier *notifier = door->notifier;
-  void *copy = malloc(length);
-  if (notifier == NULL || copy == NULL) {
-    free(copy);
-    return -ENOMEM;
-  }
-  memcpy(copy, message, length);
-  pthread_mutex_lock(&notifier->lock);
-  bool room = notifier->count < DOOR_NOTIFY_LIMIT;
-  if (room) {
-    uint32_t at = (notifier->first + notifier->count++) % DOOR_NOTIFY_LIMIT;
-    notifier->queue[at].bytes = copy;
-    notifier->queue[at].length = length;
-    pthread_cond_signal(&notifier->wake);
-  }
-  pthread_mutex_unlock(&notifier->lock);
-  if (!room) free(copy);
-  return room;
+  return door->notifier == NULL ? -ENOMEM : notifier_add(door->notifier, message, length);
 }

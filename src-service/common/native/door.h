@@ -5,10 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "polling.h"
+
 enum {
   DOOR_BATCH = 64,          // requests handed over at once
   DOOR_HEADER_SIZE = 4096,  // first page of the request memory; fields are named in native.ts
-  DOOR_NOTIFY_LIMIT = 1024, // notifications waiting for the thread
 };
 
 struct door_geometry {
@@ -17,13 +18,6 @@ struct door_geometry {
 
 struct door_counters {
   uint64_t wakeups, requests, poll_hits, poll_nanoseconds, no_slab;
-};
-
-// When polling after a reply pays. Judged by windows of attempts; a bad window switches it off for a doubling number of rounds.
-struct door_polling {
-  uint32_t limit_microseconds; // 0: never
-  uint32_t attempts, hits;     // of this window
-  uint32_t rest, next_rest;    // rounds still to skip, and after the next bad window
 };
 
 struct door {
@@ -38,7 +32,7 @@ struct door {
   uint32_t writes_held;
   bool replied; // since the flag was last cleared
   struct door_counters counters;
-  struct door_polling polling;
+  struct polling polling;
   struct notifier *notifier;
 };
 
@@ -67,6 +61,3 @@ int door_release(struct door *door, uint32_t offset);
 int door_notify(struct door *door, const void *message, size_t length);
 // 1: queued for the thread, 0: queue full.
 int door_notify_later(struct door *door, const void *message, size_t length);
-
-bool door_polling_allowed(struct door_polling *polling);
-void door_polling_record(struct door_polling *polling, bool hit);

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   closeSync,
@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadNative } from './load-native.ts'
 import { header, headerSize, layoutMagic, layoutVersion } from './native.ts'
@@ -170,6 +171,25 @@ s.sendmsg([b'f'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array('i',[os.open(
     while (!native.isGone(pid)) await new Promise((resolve) => setImmediate(resolve))
     expect(await exit).toEqual([3, null])
     expect(native.isGone(pid)).toBe(true)
+  })
+
+  it('drops the rights of every thread, the pool and the one that blocks signals included', async () => {
+    const source = `
+      const { loadNative } = await import(${JSON.stringify(join(import.meta.dirname, 'load-native.ts'))})
+      const { readdirSync, readFileSync } = await import('node:fs')
+      const { readFile } = await import('node:fs/promises')
+      await readFile('/etc/hostname')
+      const native = loadNative()
+      native.dropCapabilities()
+      native.forbidCore()
+      native.setProcessName('cloudmoor-test')
+      await readFile('/etc/hostname')
+      const threads = readdirSync('/proc/self/task').map(id => readFileSync('/proc/self/task/' + id + '/status', 'utf8'))
+      const clean = threads.filter(text => /CapPrm:\\s0{16}\\nCapEff:\\s0{16}\\n/.test(text) && /NoNewPrivs:\\s1/.test(text))
+      console.log(threads.length > 4, threads.length - clean.length, native.canMount(), readFileSync('/proc/self/comm', 'utf8').trim())`
+    const program = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', source]
+    const { stdout } = await promisify(execFile)(process.execPath, program, { timeout: 10_000 })
+    expect(stdout).toBe('true 0 false cloudmoor-test\n')
   })
 
   it('duplicates and closes descriptors', () => {

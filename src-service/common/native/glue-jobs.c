@@ -7,7 +7,6 @@
 
 #include "fs.h"
 #include "mount.h"
-#include "process.h"
 
 enum { RECEIVE_FD_MILLISECONDS = 10000 };
 

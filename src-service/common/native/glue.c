@@ -241,6 +241,7 @@ void call_back(napi_env env, napi_async_context context, napi_ref callback, size
 NAPI_MODULE_INIT() {
   define_door(env, exports);
   define_channel(env, exports);
+  define_listener(env, exports);
   define_calls(env, exports);
   define_jobs(env, exports);
   return exports;

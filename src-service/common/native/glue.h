@@ -63,7 +63,11 @@ void add_functions(napi_env env, napi_value exports, const struct method *method
 // Calls back into JavaScript from libuv; an exception becomes an uncaughtException.
 void call_back(napi_env env, napi_async_context context, napi_ref callback, size_t count, const napi_value *values);
 
+// The Channel of a connected socket. Takes the descriptor over, whatever happens. NULL with a pending exception on failure.
+napi_value open_channel(napi_env env, int fd, napi_value events);
+
 void define_door(napi_env env, napi_value exports);
 void define_channel(napi_env env, napi_value exports);
+void define_listener(napi_env env, napi_value exports);
 void define_calls(napi_env env, napi_value exports);
 void define_jobs(napi_env env, napi_value exports);
