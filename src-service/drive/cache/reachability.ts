@@ -1,0 +1,155 @@
+import { backoffDelay } from '../../common/backoff.ts'
+import type { Clock } from '../../common/clock.ts'
+import { CloudError } from '../../common/errors.ts'
+import type { Connector } from '../connectors/connector.ts'
+import type { Condition } from '../drive-contract.ts'
+
+type Way =
+  | { readonly kind: 'open' }
+  /** `error` is what callers get at once while nobody but the probe tries. */
+  | { readonly kind: 'closed'; readonly error: CloudError; readonly since: number; readonly probes: number }
+
+const probing = { base: 1000, cap: 30_000 }
+const longestThrottle = 3_600_000
+
+/**
+ * Whether the provider can be reached, as one truth for listings, reads and the queue. A call that finds no network, or
+ * no answer, starts one probe; only if the probe fails too is the way closed, and calls fail fast until a probe succeeds.
+ */
+export class Reachability {
+  readonly #connector: Connector
+  readonly #clock: Clock
+  readonly #probeMs: number
+  readonly #changed: () => void
+  readonly #listeners: (() => void)[] = []
+  readonly #ended = new AbortController()
+  #way: Way = { kind: 'open' }
+  #throttledUntil = 0
+  #probe: Promise<void> | null = null
+  #cancelTimer: (() => void) | null = null
+
+  constructor(options: { connector: Connector; clock: Clock; probeMs: number; onChange: () => void }) {
+    this.#connector = options.connector
+    this.#clock = options.clock
+    this.#probeMs = options.probeMs
+    this.#changed = options.onChange
+  }
+
+  /** The error that a call would surely end in, or undefined if it is worth trying. */
+  failFast(): CloudError | undefined {
+    return this.#way.kind === 'closed' ? this.#way.error : undefined
+  }
+
+  /** Milliseconds since 1970 until which the provider wants to be left alone; 0 = it does not. */
+  throttledUntil(): number {
+    return this.#throttledUntil > this.#clock.now() ? this.#throttledUntil : 0
+  }
+
+  /** Called with every error of a call to the provider. */
+  failed(error: CloudError): void {
+    switch (error.kind) {
+      case 'sign-in':
+        if (this.#way.kind === 'open') this.#close(error)
+        return
+      case 'offline':
+      case 'timeout':
+        if (this.#way.kind === 'open') void this.#probeOnce()
+        return
+      case 'throttled':
+        this.#throttle(error.retryAfterMs ?? 5000)
+        return
+      default:
+    }
+  }
+
+  /** Resolves when the way is known to be open or closed, if a probe is under way. */
+  async settled(): Promise<void> {
+    await this.#probe
+  }
+
+  /** Called when the way opens again. */
+  onOpen(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Probes now: secrets were given, or somebody asks. */
+  retry(): void {
+    this.#throttledUntil = 0
+    if (this.#way.kind === 'closed') void this.#probeOnce()
+  }
+
+  conditions(): Condition[] {
+    const found: Condition[] = []
+    if (this.#way.kind === 'closed') {
+      const { error, since } = this.#way
+      if (error.kind === 'sign-in') found.push({ kind: 'needs-sign-in', reason: error.message })
+      else found.push({ kind: 'offline', since, reason: error.message })
+    }
+    if (this.throttledUntil() > 0) found.push({ kind: 'throttled', until: this.#throttledUntil })
+    return found
+  }
+
+  async close(): Promise<void> {
+    this.#ended.abort(new CloudError('cancelled', 'the drive is closing'))
+    this.#cancelTimer?.()
+    await this.#probe
+  }
+
+  #throttle(milliseconds: number): void {
+    const until = this.#clock.now() + Math.min(milliseconds, longestThrottle)
+    if (until <= this.#throttledUntil) return
+    this.#throttledUntil = until
+    this.#changed()
+    this.#clock.after(until - this.#clock.now(), () => {
+      this.#changed()
+    })
+  }
+
+  #probeOnce(): Promise<void> {
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
+    this.#probe ??= this.#check().finally(() => {
+      this.#probe = null
+    })
+    return this.#probe
+  }
+
+  async #check(): Promise<void> {
+    try {
+      await this.#connector.check(AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#probeMs)]))
+      this.#open()
+    } catch (caught) {
+      if (this.#ended.signal.aborted) return
+      const error = CloudError.from(caught)
+      if (error.kind === 'throttled') this.#throttle(error.retryAfterMs ?? 5000)
+      if (isNoWay(error)) this.#close(error)
+      else this.#open()
+    }
+  }
+
+  #open(): void {
+    if (this.#way.kind === 'open') return
+    this.#way = { kind: 'open' }
+    this.#changed()
+    for (const listener of this.#listeners) listener()
+  }
+
+  #close(error: CloudError): void {
+    const before = this.#way
+    const again = before.kind === 'closed'
+    this.#way = { kind: 'closed', error: failFastError(error), since: again ? before.since : this.#clock.now(), probes: again ? before.probes + 1 : 1 }
+    if (!again || before.error.kind !== this.#way.error.kind) this.#changed()
+    this.#cancelTimer?.()
+    this.#cancelTimer = this.#clock.after(backoffDelay(probing, this.#way.probes), () => void this.#probeOnce())
+  }
+}
+
+/** After these nothing else is worth trying; any other answer came from the provider itself. */
+function isNoWay(error: CloudError): boolean {
+  return error.kind === 'offline' || error.kind === 'timeout' || error.kind === 'cancelled' || error.kind === 'sign-in'
+}
+
+function failFastError(error: CloudError): CloudError {
+  if (error.kind === 'sign-in') return error
+  return new CloudError('offline', error.message, { cause: error, ...(error.code === undefined ? {} : { code: error.code }) })
+}

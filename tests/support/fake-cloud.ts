@@ -1,0 +1,356 @@
+import { CloudError } from '../../src-service/common/errors.ts'
+import type {
+  Capabilities,
+  Connector,
+  ListPage,
+  PosixAttributes,
+  Precondition,
+  RemoteEntry,
+  RemotePlace,
+  RemoteType,
+  Time,
+  UploadSource,
+  WriteOptions,
+} from '../../src-service/drive/connectors/connector.ts'
+
+export interface CloudObject {
+  type: RemoteType
+  data: Buffer
+  rev: string
+  mtime: Time
+  posix: PosixAttributes
+}
+
+export type FaultPoint = { readonly operation: string; readonly path: string; readonly done: boolean }
+
+/**
+ * A cloud in memory for tests of the drive: strict about what a provider would refuse, with other clients (`put`, `drop`)
+ * and with faults before a call (nothing was done) and after it (it was done, but the answer is lost).
+ */
+export class FakeCloud implements Connector {
+  readonly type = 'fake'
+  readonly capabilities: Capabilities
+  /** Path ('a/b'; folders end with '/') to object. Latin-1, so that any bytes survive. */
+  readonly objects = new Map<string, CloudObject>()
+  readonly calls: string[] = []
+  online = true
+  pageSize = 1000
+  /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
+  fault: (point: FaultPoint) => CloudError | undefined = () => undefined
+  /** Awaited in each call, so that calls interleave. */
+  delay: () => Promise<void> = () => Promise.resolve()
+  #revs = 0
+
+  constructor(overrides: Partial<Omit<Capabilities, 'posix'>> & { readonly posix?: Partial<Capabilities['posix']> } = {}) {
+    const { posix, ...rest } = overrides
+    this.capabilities = {
+      conditionalWrite: 'server',
+      conditionalRemove: 'server',
+      rangeRead: true,
+      resumableWrite: false,
+      move: 'tree',
+      atomicMove: true,
+      copy: true,
+      realFolders: true,
+      hash: 'none',
+      changeFeed: false,
+      names: { caseSensitive: true, unicode: 'bytes', maxBytes: 255, maxPathBytes: 4096, forbidden: '', trimsTrailing: false },
+      mtimePrecisionNs: 1,
+      quota: false,
+      maxFileSize: 2 ** 40,
+      parallelism: 4,
+      ...rest,
+      posix: {
+        mode: true, owner: true, mtime: true, symlinks: true, specialNodes: true, xattrs: false, setAttributes: true, inListings: true,
+        ...posix,
+      },
+    }
+  }
+
+  // What other clients do.
+
+  put(path: string, text: string | Buffer, posix: PosixAttributes = {}): CloudObject {
+    if (this.capabilities.realFolders) for (const folder of foldersAbove(path)) this.mkdir(folder)
+    const object = this.#object('file', Buffer.from(text), posix)
+    this.objects.set(path, object)
+    return object
+  }
+
+  mkdir(path: string): void {
+    const key = `${path}/`
+    if (!this.objects.has(key)) this.objects.set(key, this.#object('folder', Buffer.alloc(0), {}))
+  }
+
+  /** Removes a file, or a folder with all that is in it. */
+  drop(path: string): void {
+    this.objects.delete(path)
+    for (const key of [...this.objects.keys()]) if (key.startsWith(`${path}/`)) this.objects.delete(key)
+  }
+
+  text(path: string): string | undefined {
+    return this.objects.get(path)?.data.toString()
+  }
+
+  /** Every file and folder with its text, sorted; folders that exist only as a prefix are left out. */
+  dump(): Record<string, string> {
+    const sorted = [...this.objects].sort(([a], [b]) => (a < b ? -1 : 1))
+    return Object.fromEntries(sorted.map(([path, object]) => [path, object.type === 'folder' ? '' : object.data.toString()]))
+  }
+
+  // Connector
+
+  async check(): Promise<void> {
+    this.calls.push('check')
+    await this.#arrive()
+  }
+
+  async *list(folder: RemotePlace, signal: AbortSignal): AsyncIterable<ListPage> {
+    const path = pathOf(folder)
+    this.calls.push(`list ${path}`)
+    await this.#arrive(signal)
+    this.#failIf('list', path, false)
+    const prefix = path === '' ? '' : `${path}/`
+    if (path !== '' && !this.#folderExists(path)) throw new CloudError('not-found', `no folder ${path}`)
+    const entries = this.#children(prefix)
+    for (let start = 0; start < Math.max(1, entries.length); start += this.pageSize) {
+      if (start > 0) await this.#arrive(signal)
+      this.#failIf('page', path, false)
+      yield { entries: entries.slice(start, start + this.pageSize), hidden: [] }
+    }
+  }
+
+  async stat(place: RemotePlace, type: 'file' | 'folder' | 'any', signal: AbortSignal): Promise<RemoteEntry | null> {
+    const path = pathOf(place)
+    this.calls.push(`stat ${path}`)
+    await this.#arrive(signal)
+    this.#failIf('stat', path, false)
+    const file = this.objects.get(path)
+    if (file !== undefined && type !== 'folder') return this.#entry(path, file)
+    if (type === 'file' || !this.#folderExists(path)) return null
+    return this.#entry(path, this.objects.get(`${path}/`) ?? prefixFolder)
+  }
+
+  async *read(place: RemotePlace, start: number, end: number, rev: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const path = pathOf(place)
+    this.calls.push(`read ${path}`)
+    await this.#arrive(signal)
+    this.#failIf('read', path, false)
+    const object = this.objects.get(path)
+    if (object === undefined) throw new CloudError('conflict', 'gone')
+    if (object.rev !== rev) throw new CloudError('conflict', 'another version')
+    for (let at = start; at < end; at += 64 * 1024) yield object.data.subarray(at, Math.min(end, at + 64 * 1024))
+  }
+
+  async write(place: RemotePlace, type: RemoteType, source: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<RemoteEntry> {
+    const path = pathOf(place)
+    return this.#change('write', path, signal, async () => {
+      this.#needFolder(path)
+      const half = Math.floor(source.size / 2)
+      const first = await source.read(0, half, signal)
+      options.onProgress(half)
+      await this.delay()
+      const data = Buffer.concat([first, await source.read(half, source.size, signal)])
+      await this.delay()
+      signal.throwIfAborted()
+      this.#needFolder(path)
+      if (this.capabilities.realFolders && this.objects.has(`${path}/`)) throw new CloudError('is-a-folder', `${path} is a folder`)
+      this.#hold(path, options.precondition)
+      const object = this.#object(type, data, this.#kept(options.posix))
+      this.objects.set(path, object)
+      options.onProgress(source.size)
+      return this.#entry(path, object)
+    })
+  }
+
+  async makeFolder(place: RemotePlace, posix: PosixAttributes, signal: AbortSignal): Promise<RemoteEntry> {
+    const path = pathOf(place)
+    return this.#change('makeFolder', path, signal, () => {
+      this.#needFolder(path)
+      const taken = this.objects.has(`${path}/`) || (this.capabilities.realFolders && this.objects.has(path))
+      if (taken) throw new CloudError('exists', `${path} exists`)
+      const object = this.#object('folder', Buffer.alloc(0), this.#kept(posix))
+      this.objects.set(`${path}/`, object)
+      return this.#entry(path, object)
+    })
+  }
+
+  async remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void> {
+    const path = pathOf(place)
+    return this.#change('remove', path, signal, () => {
+      if (type === 'folder') {
+        if (this.#children(`${path}/`).length > 0) throw new CloudError('not-empty', `${path} is not empty`)
+        this.objects.delete(`${path}/`)
+        return
+      }
+      if (!this.objects.has(path)) return
+      this.#hold(path, precondition)
+      this.objects.delete(path)
+    })
+  }
+
+  async move(
+    from: RemotePlace, to: RemotePlace, type: RemoteType, precondition: Precondition, replace: Precondition | null, signal: AbortSignal,
+  ): Promise<RemoteEntry> {
+    const source = pathOf(from)
+    const target = pathOf(to)
+    if (this.capabilities.move === 'none') throw new CloudError('unsupported', 'no moves')
+    return this.#change('move', `${source} ${target}`, signal, () => {
+      this.#needFolder(target)
+      if (type === 'folder') return this.#moveFolder(source, target)
+      const object = this.objects.get(source)
+      if (object === undefined) throw new CloudError('not-found', `no ${source}`)
+      this.#hold(source, precondition)
+      if (this.capabilities.realFolders && this.objects.has(`${target}/`)) throw new CloudError('exists', `${target} is a folder`)
+      if (replace === null && this.objects.has(target)) throw new CloudError('exists', `${target} exists`)
+      if (replace !== null) this.#hold(target, replace)
+      this.objects.delete(source)
+      this.objects.set(target, object)
+      return this.#entry(target, object)
+    })
+  }
+
+  async copy(
+    from: RemotePlace, to: RemotePlace, rev: string, posix: PosixAttributes, target: Precondition, signal: AbortSignal,
+  ): Promise<RemoteEntry> {
+    const source = pathOf(from)
+    const path = pathOf(to)
+    if (!this.capabilities.copy) throw new CloudError('unsupported', 'no copies')
+    return this.#change('copy', `${source} ${path}`, signal, () => {
+      this.#needFolder(path)
+      const object = this.objects.get(source)
+      if (object === undefined) throw new CloudError('not-found', `no ${source}`)
+      if (object.rev !== rev) throw new CloudError('conflict', 'another version')
+      this.#hold(path, target)
+      const made = this.#object(object.type, object.data, { ...object.posix, ...this.#kept(posix) })
+      this.objects.set(path, made)
+      return this.#entry(path, made)
+    })
+  }
+
+  async setAttributes(
+    place: RemotePlace, type: RemoteType, posix: PosixAttributes, precondition: Precondition, signal: AbortSignal,
+  ): Promise<RemoteEntry> {
+    const path = pathOf(place)
+    const key = type === 'folder' ? `${path}/` : path
+    return this.#change('setAttributes', path, signal, () => {
+      const object = this.objects.get(key)
+      if (object === undefined) throw new CloudError('not-found', `no ${path}`)
+      if (type !== 'folder') this.#hold(path, precondition)
+      object.posix = { ...object.posix, ...this.#kept(posix) }
+      return this.#entry(path, object)
+    })
+  }
+
+  usage(): Promise<{ total: null; used: null; free: null }> {
+    return Promise.resolve({ total: null, used: null, free: null })
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async #change<T>(operation: string, path: string, signal: AbortSignal, work: () => T | Promise<T>): Promise<T> {
+    this.calls.push(`${operation} ${path}`)
+    await this.#arrive(signal)
+    this.#failIf(operation, path, false)
+    const result = await work()
+    this.#failIf(operation, path, true)
+    await this.delay()
+    return result
+  }
+
+  async #arrive(signal?: AbortSignal): Promise<void> {
+    await this.delay()
+    if (signal?.aborted === true) throw CloudError.from(signal.reason)
+    if (!this.online) throw new CloudError('offline', 'no network', { code: 'ENETUNREACH' })
+  }
+
+  #failIf(operation: string, path: string, done: boolean): void {
+    const error = this.fault({ operation, path, done })
+    if (error !== undefined) throw error
+  }
+
+  #hold(path: string, precondition: Precondition): void {
+    const object = this.objects.get(path)
+    if (precondition.kind === 'absent' && object !== undefined) throw new CloudError('conflict', `${path} exists`)
+    if (precondition.kind === 'rev' && object?.rev !== precondition.rev) throw new CloudError('conflict', `${path} is another version`)
+  }
+
+  #needFolder(path: string): void {
+    if (!this.capabilities.realFolders) return
+    const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')))
+    if (folder !== '' && !this.objects.has(`${folder}/`)) throw new CloudError('not-found', `no folder ${folder}`)
+  }
+
+  #moveFolder(source: string, target: string): RemoteEntry {
+    if (this.capabilities.move !== 'tree') throw new CloudError('unsupported', 'folders cannot be moved')
+    const own = this.objects.get(`${source}/`)
+    if (own === undefined) throw new CloudError('not-found', `no folder ${source}`)
+    if (this.objects.has(`${target}/`) || this.objects.has(target)) throw new CloudError('exists', `${target} exists`)
+    for (const [key, object] of [...this.objects]) {
+      if (!key.startsWith(`${source}/`)) continue
+      this.objects.delete(key)
+      this.objects.set(target + key.slice(source.length), object)
+    }
+    return this.#entry(target, own)
+  }
+
+  #folderExists(path: string): boolean {
+    if (path === '' || this.objects.has(`${path}/`)) return true
+    return !this.capabilities.realFolders && [...this.objects.keys()].some((key) => key.startsWith(`${path}/`))
+  }
+
+  #children(prefix: string): RemoteEntry[] {
+    const found = new Map<string, RemoteEntry>()
+    for (const [key, object] of this.objects) {
+      if (!key.startsWith(prefix) || key.length === prefix.length) continue
+      const rest = key.slice(prefix.length)
+      const slash = rest.indexOf('/')
+      if (slash === -1) found.set(rest, this.#entry(rest, object))
+      else if (slash === rest.length - 1) found.set(rest, this.#entry(rest.slice(0, -1), object))
+      else if (!this.capabilities.realFolders && !found.has(rest.slice(0, slash + 1))) {
+        found.set(rest.slice(0, slash + 1), this.#entry(rest.slice(0, slash), this.objects.get(prefix + rest.slice(0, slash + 1)) ?? prefixFolder))
+      }
+    }
+    return [...found.values()]
+  }
+
+  #entry(path: string, object: CloudObject): RemoteEntry {
+    return {
+      name: Buffer.from(path.slice(path.lastIndexOf('/') + 1), 'latin1'),
+      type: object.type,
+      size: object.type === 'file' ? object.data.length : 0,
+      mtime: object.mtime,
+      rev: object.rev,
+      id: null,
+      posix: object.posix,
+    }
+  }
+
+  #object(type: RemoteType, data: Buffer, posix: PosixAttributes): CloudObject {
+    return { type, data, rev: type === 'folder' ? '' : `r${++this.#revs}`, mtime: { sec: 1_700_000_000 + this.#revs, nsec: 0 }, posix }
+  }
+
+  #kept(posix: PosixAttributes): PosixAttributes {
+    const { mode, owner, mtime } = this.capabilities.posix
+    return {
+      ...(mode && posix.mode !== undefined && { mode: posix.mode }),
+      ...(owner && posix.uid !== undefined && { uid: posix.uid }),
+      ...(owner && posix.gid !== undefined && { gid: posix.gid }),
+      ...(mtime && posix.mtime !== undefined && { mtime: posix.mtime }),
+      ...(posix.rdev !== undefined && { rdev: posix.rdev }),
+      ...(posix.target !== undefined && { target: posix.target }),
+    }
+  }
+}
+
+const prefixFolder: CloudObject = { type: 'folder', data: Buffer.alloc(0), rev: '', mtime: { sec: 0, nsec: 0 }, posix: {} }
+
+function pathOf(place: RemotePlace): string {
+  return place.path.map((name) => name.toString('latin1')).join('/')
+}
+
+function foldersAbove(path: string): string[] {
+  const parts = path.split('/').slice(0, -1)
+  return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
+}
