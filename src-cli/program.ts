@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import type { Cli } from './cli.ts'
+import { addConfigCommands } from './commands/config.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
+import { addLogsCommand } from './commands/logs.ts'
+import { addMountCommands } from './commands/mount.ts'
+import { addServiceCommands } from './commands/service.ts'
+import { addStatusCommand } from './commands/status.ts'
+import { addTransferCommands } from './commands/transfers.ts'
+import { installation } from './places.ts'
+
+/** The whole command line. Nothing is read or connected until a command runs. */
+export function buildProgram(cli: Cli): Command {
+  const program = new Command('cloudmoor')
+    .description('Cloud storage as a drive.')
+    .version(version(), '-V, --version', 'print the version')
+    .option('--json', 'print results as JSON, one document a line; errors too')
+    .option('--server <socket>', 'ask the service behind this socket')
+    .showHelpAfterError('(add --help for the usage)')
+    .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
+    .configureOutput({ writeOut: (text) => cli.output.print(text.trimEnd()), writeErr: (text) => cli.output.note(text.trimEnd()) })
+    .exitOverride()
+  addConfigCommands(program, cli)
+  addMountCommands(program, cli)
+  addStatusCommand(program, cli)
+  addTransferCommands(program, cli)
+  addLogsCommand(program, cli)
+  addDoctorCommand(program, cli)
+  addServiceCommands(program, cli)
+  return program
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(join(installation, 'package.json'), 'utf8')) as { readonly version: string }
+  return manifest.version
+}

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exitCodes } from './exit-codes.ts'
+import { Failure } from './failure.ts'
+import { installation, stateFolder } from './places.ts'
+import type { Service } from './service.ts'
+import { connectTo, isGone } from './service.ts'
+
+const deadlineMs = 20_000
+const shownLines = 15
+
+/** The service that answers, or the user's own, started now. With `--server` nothing is started: it may be anybody's. */
+export async function connectOrStart(server: string | undefined, environment: NodeJS.ProcessEnv): Promise<Service> {
+  try {
+    return await connectTo(server)
+  } catch (error) {
+    if (server !== undefined || !isGone(error)) throw error
+    return startService(environment)
+  }
+}
+
+/** Starts the user's own service, detached, and waits until it answers. Throws a Failure with the last lines it wrote. */
+async function startService(environment: NodeJS.ProcessEnv): Promise<Service> {
+  const state = stateFolder(environment)
+  await mkdir(state, { recursive: true, mode: 0o700 })
+  const logPath = join(state, 'service-start.log')
+  const log = await open(logPath, 'w', 0o600)
+  // Not below the caller's folder: the service would keep that file system busy.
+  const child = spawn(join(installation, 'bin', 'cloudmoor-service'), [], {
+    cwd: '/',
+    env: environment,
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+  })
+  let ended: string | undefined
+  child.once('error', (error) => (ended = error.message))
+  child.once('exit', (code, signal) => (ended = signal === null ? `it ended with code ${code ?? 0}` : `it was ended by ${signal}`))
+  child.unref()
+  await log.close()
+  const until = performance.now() + deadlineMs
+  for (let pause = 10; performance.now() < until && ended === undefined; pause = Math.min(pause * 1.5, 250)) {
+    const service = await tryConnect()
+    if (service !== undefined) return service
+    await sleep(pause)
+  }
+  // Another service may have won a race for the same home: then ours ends, and that is fine.
+  const other = await tryConnect()
+  if (other !== undefined) return other
+  throw new Failure(`the service did not start: ${ended ?? `no answer within ${deadlineMs / 1000} s`}${await lastLines(logPath)}`, {
+    exitCode: exitCodes.noService,
+    reason: 'SERVICE_START',
+    hint: 'cloudmoor doctor',
+  })
+}
+
+async function tryConnect(): Promise<Service | undefined> {
+  try {
+    return await connectTo(undefined)
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+async function lastLines(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  const lines = text.trimEnd().split('\n').slice(-shownLines)
+  return text.trim() === '' ? '' : `; its last lines (${path}):\n${lines.map((line) => `  ${line}`).join('\n')}`
+}

@@ -1,0 +1,72 @@
+import type { Output } from './output.ts'
+import { colour, facts, safe, table } from './output.ts'
+import { formatSize } from './sizes.ts'
+import type { MountView, QueueView } from './views.ts'
+
+/** State and what limits it: `mounted`, `mounted, offline`. */
+function stateText(output: Output, mount: MountView): string {
+  const conditions = mount.conditions.map((condition) =>
+    condition.until === null ? condition.kind : `${condition.kind} until ${clock(condition.until)}`,
+  )
+  const text = [mount.state, ...conditions].join(', ')
+  if (mount.state === 'failed') return colour(output, 'red', text)
+  if (conditions.length > 0 || mount.queue.parked > 0) return colour(output, 'yellow', text)
+  return mount.state === 'mounted' ? colour(output, 'green', text) : text
+}
+
+const clock = (iso: string): string => iso.slice(11, 19)
+
+export function queueText(queue: QueueView): string {
+  if (queue.files === 0) return '-'
+  const parked = queue.parked === 0 ? '' : `, ${queue.parked} parked`
+  return `${queue.files} files, ${formatSize(queue.bytes)}${parked}`
+}
+
+export function mountTable(output: Output, mounts: readonly MountView[]): string {
+  if (mounts.length === 0) return 'no mounts yet: cloudmoor mount add NAME --provider CONFIG --path DIR'
+  const lines = table<MountView>(
+    [
+      { title: 'NAME', value: (mount) => safe(mount.name) },
+      { title: 'STATE', value: (mount) => stateText(output, mount) },
+      { title: 'PATH', value: (mount) => safe(mount.path) },
+      { title: 'QUEUE', value: (mount) => queueText(mount.queue) },
+      { title: 'CACHE', value: (mount) => `${formatSize(mount.cache.bytes)} of ${formatSize(mount.cache.limit)}` },
+      { title: 'PID', value: (mount) => (mount.pid === null ? '-' : String(mount.pid)), align: 'right' },
+    ],
+    mounts,
+  )
+  return [lines, ...mounts.flatMap(reasons)].join('\n')
+}
+
+/** One line for everything that wants an explanation. */
+function reasons(mount: MountView): string[] {
+  const name = safe(mount.name)
+  return [
+    ...(mount.reason === '' ? [] : [`${name}: ${safe(mount.reason)}`]),
+    ...mount.conditions
+      .filter((condition) => condition.reason !== '')
+      .map((condition) => `${name}: ${condition.kind}: ${safe(condition.reason)}`),
+    ...(mount.queue.parked === 0 ? [] : [`${name}: ${mount.queue.parked} files need you: cloudmoor transfers`]),
+    ...(mount.hidden === 0 ? [] : [`${name}: ${mount.hidden} remote objects cannot be shown as names`]),
+  ]
+}
+
+export function mountDetails(output: Output, mount: MountView, provider: string): string {
+  const lines = facts([
+    ['Name', safe(mount.name)],
+    ['State', stateText(output, mount)],
+    ['Path', safe(mount.path)],
+    ['Provider', safe(provider)],
+    ['Remote', mount.remote === '' ? '(root)' : safe(mount.remote)],
+    ['Worker', mount.pid === null ? '-' : String(mount.pid)],
+    ['Queue', queueText(mount.queue)],
+    ['Cache', `${formatSize(mount.cache.bytes)} of ${formatSize(mount.cache.limit)}, ${formatSize(mount.cache.dirtyBytes)} unsent`],
+    ['Cache in', mount.cache.dir === '' ? undefined : safe(mount.cache.dir)],
+    ['Access', mount.access + (mount.readOnly ? ', read-only' : '')],
+    ...Object.entries(mount.options).map(
+      ([key, value]) => [`  ${key}`, typeof value === 'string' ? value : JSON.stringify(value)] as const,
+    ),
+    ['Id', mount.id],
+  ])
+  return [lines, ...reasons(mount)].join('\n')
+}

@@ -1,0 +1,138 @@
+/** What `--json` prints of a resource. These shapes are documented in docs/cli.md: add to them, change nothing. */
+import type { Timestamp } from '@bufbuild/protobuf/wkt'
+import { timestampDate } from '@bufbuild/protobuf/wkt'
+import type { Mount } from '../proto/gen/cloudmoor/v1/mount_pb.js'
+import { ConditionKind, MountAccess, MountState } from '../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { Provider } from '../proto/gen/cloudmoor/v1/provider_pb.js'
+import type { Queue } from '../proto/gen/cloudmoor/v1/resources_pb.js'
+import type { Transfer } from '../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { TransferKind, TransferState } from '../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { word } from './words.ts'
+
+export interface QueueView {
+  readonly files: number
+  readonly bytes: number
+  readonly parked: number
+  readonly uploading: number
+}
+
+export interface MountView {
+  readonly id: string
+  readonly name: string
+  readonly state: string
+  readonly since: string | null
+  readonly reason: string
+  readonly conditions: readonly {
+    readonly kind: string
+    readonly since: string | null
+    readonly until: string | null
+    readonly reason: string
+  }[]
+  readonly path: string
+  /** Process id of the worker; null = none. */
+  readonly pid: number | null
+  readonly providerId: string
+  readonly remote: string
+  readonly readOnly: boolean
+  readonly access: string
+  readonly enabled: boolean
+  readonly queue: QueueView
+  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number; readonly dir: string }
+  readonly hidden: number
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+export const isoTime = (time: Timestamp | undefined): string | null => (time === undefined ? null : timestampDate(time).toISOString())
+
+export function queueView(queue: Queue | undefined): QueueView {
+  return {
+    files: Number(queue?.files ?? 0),
+    bytes: Number(queue?.bytes ?? 0),
+    parked: Number(queue?.parked ?? 0),
+    uploading: Number(queue?.uploading ?? 0),
+  }
+}
+
+export function mountView(mount: Mount): MountView {
+  const { status } = mount
+  return {
+    id: mount.id,
+    name: mount.name,
+    state: word(MountState, status?.state ?? MountState.UNSPECIFIED),
+    since: isoTime(status?.since),
+    reason: status?.reason ?? '',
+    conditions: (status?.conditions ?? []).map((condition) => ({
+      kind: word(ConditionKind, condition.kind),
+      since: isoTime(condition.since),
+      until: isoTime(condition.until),
+      reason: condition.reason,
+    })),
+    path: mount.path,
+    pid: status === undefined || status.workerPid === 0 ? null : status.workerPid,
+    providerId: mount.providerId,
+    remote: mount.remoteRoot,
+    readOnly: mount.readOnly,
+    access: word(MountAccess, mount.access),
+    enabled: mount.enabled,
+    queue: queueView(status?.queue),
+    cache: {
+      bytes: Number(status?.cache?.bytes ?? 0),
+      limit: Number(status?.cache?.limit ?? mount.cacheSize),
+      dirtyBytes: Number(status?.cache?.dirtyBytes ?? 0),
+      dir: mount.cacheDir,
+    },
+    hidden: Number(status?.hidden ?? 0),
+    options: mount.options ?? {},
+  }
+}
+
+export interface ProviderView {
+  readonly id: string
+  readonly name: string
+  readonly type: string
+  readonly options: Readonly<Record<string, unknown>>
+  /** Names of the secrets that are stored. */
+  readonly secrets: readonly string[]
+  readonly created: string | null
+  readonly updated: string | null
+}
+
+export function providerView(provider: Provider): ProviderView {
+  return {
+    id: provider.id,
+    name: provider.name,
+    type: provider.type,
+    options: provider.options ?? {},
+    secrets: provider.secrets.map((secret) => secret.name),
+    created: isoTime(provider.createTime),
+    updated: isoTime(provider.updateTime),
+  }
+}
+
+export interface TransferView {
+  readonly id: number
+  readonly mount: string
+  readonly path: string
+  readonly kind: string
+  readonly state: string
+  readonly size: number
+  readonly done: number
+  readonly tries: number
+  readonly nextTry: string | null
+  readonly reason: string
+}
+
+export function transferView(transfer: Transfer, mountName: string): TransferView {
+  return {
+    id: Number(transfer.id),
+    mount: mountName,
+    path: transfer.path,
+    kind: word(TransferKind, transfer.kind),
+    state: word(TransferState, transfer.state),
+    size: Number(transfer.size),
+    done: Number(transfer.done),
+    tries: transfer.tries,
+    nextTry: isoTime(transfer.nextTryTime),
+    reason: transfer.reason,
+  }
+}
