@@ -18,6 +18,8 @@ export interface CallOptions {
 export interface WorkerLink {
   readonly hello: Hello
   readonly pid: number
+  /** False once the worker is gone or the link was closed. */
+  readonly isOpen: boolean
   call<M extends Method>(method: M, params: Methods[M]['params'], options: CallOptions): Promise<Methods[M]['result']>
   /** Takes over a mount: its descriptors belong to the caller. */
   adopt(mountId: string, deadlineMs: number): Promise<{ readonly adopted: Adopted; readonly fds: readonly number[] }>
@@ -78,6 +80,10 @@ class Link implements WorkerLink {
   get hello(): Hello {
     if (this.#hello === undefined) throw new CloudError('internal', 'the worker has not said hello')
     return this.#hello
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed
   }
 
   get pid(): number {

@@ -1,0 +1,38 @@
+import { CloudError } from '../../common/errors.ts'
+import type { Native } from '../../common/native/native.ts'
+import type { WriteLog } from '../../common/telemetry/log.ts'
+import { unmountFuse } from './drivers/fuse.ts'
+import type { KernelMountRecord, MountRecords } from './mount-records.ts'
+import { fileSystemType, type MountEntry, mountedAt, readMountTable } from './mount-table.ts'
+
+export interface StaleMountHost {
+  readonly native: Native
+  readonly records: MountRecords
+  readonly log: WriteLog
+}
+
+/**
+ * Takes a mount of ours away whose kernel connection is gone, and forgets it. The record and the mount table say which;
+ * the mount itself is not touched. The caller knows that nobody serves it any more.
+ */
+export async function clearStaleMount(host: StaleMountHost, mountId: string): Promise<void> {
+  const record = (await host.records.list()).find((known) => known.mountId === mountId)
+  if (record === undefined) return
+  if (standsFor(record, await readMountTable()) !== undefined) {
+    try {
+      await unmountFuse(host.native, record.path, true)
+      host.log('info', `${record.path} was unmounted`, { mountId })
+    } catch (caught) {
+      // Gone in the meantime is as good.
+      if (standsFor(record, await readMountTable()) !== undefined) throw CloudError.from(caught)
+    }
+  }
+  await host.records.remove(mountId)
+}
+
+/** The entry of the mount table that this record is about, if it is still seen there. */
+export function standsFor(record: KernelMountRecord, table: readonly MountEntry[]): MountEntry | undefined {
+  const entry = mountedAt(table, record.path)
+  if (entry?.type !== fileSystemType || entry.source !== record.source) return undefined
+  return record.device === '' || entry.device === record.device ? entry : undefined
+}

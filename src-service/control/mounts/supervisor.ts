@@ -1,0 +1,313 @@
+import { pause } from '../../common/clock.ts'
+import type { Clock } from '../../common/clock.ts'
+import { CloudError } from '../../common/errors.ts'
+import type { Adopted } from '../../common/frames/adoption.ts'
+import { defaultGeometry, type DriveStatus, type Method, type Methods, type OpenDrive, type WorkerEvent } from '../../common/frames/messages.ts'
+import type { Native } from '../../common/native/native.ts'
+import type { WriteLog } from '../../common/telemetry/log.ts'
+import { bookDeath, DeathRate, holdsRequests } from './death-record.ts'
+import { abortConnection, type FuseMountOptions, mountFuse, raiseReadAhead } from './drivers/fuse.ts'
+import { closeConnection, forgetBacking, type KernelConnection, registerBacking } from './kernel-connection.ts'
+import type { Input } from './mount-machine.ts'
+import { lookAtMountPoint } from './mount-point.ts'
+import type { MountRecords } from './mount-records.ts'
+import { mountedAt, readMountTable } from './mount-table.ts'
+import { clearStaleMount } from './stale-mounts.ts'
+import { type EndOptions, endMount } from './end-mount.ts'
+import type { WorkerPool } from './worker-pool.ts'
+import type { WorkerProcess } from './worker-process.ts'
+
+/** How a mount is to be, read anew at every start of it and of a worker. */
+export interface MountPlan {
+  /** With the secrets, as far as they are to be had. */
+  readonly open: OpenDrive
+  readonly kernel: FuseMountOptions
+  readonly revision: number
+}
+
+export interface SupervisorHost {
+  readonly mountId: string
+  readonly native: Native
+  readonly clock: Clock
+  readonly pool: WorkerPool
+  readonly records: MountRecords
+  readonly log: WriteLog
+  readonly plan: () => Promise<MountPlan>
+  readonly report: (input: Input) => void
+  readonly onStatus: (status: DriveStatus) => void
+  readonly onAlert: (severity: 'warning' | 'error', reason: string, message: string) => void
+  /** How long a forced end serves open files, and how long uploads may take at an end that says nothing else. */
+  readonly stopTimeoutMs: number
+}
+
+/** Opening migrates and recovers the database. */
+const openMs = 120_000
+/** Answering what a predecessor left may wait for the cloud as long as a READ may. */
+const attachMs = 120_000
+const statusMs = 5_000
+/** SIGTERM persists; closing a drive waits for what is being written. */
+const retireMs = 5_000
+const exitMs = 15_000
+
+/** What an adopted worker gave, and where the kernel shows it. */
+export interface HeldConnection {
+  readonly adopted: Adopted
+  readonly fds: readonly number[]
+  readonly path: string
+  /** `major:minor` */
+  readonly device: string
+}
+
+/**
+ * Holds one mount's kernel connection and sees to it that a worker serves it. Does what the state machine decides and
+ * reports what happens; decides nothing itself.
+ */
+export class Supervisor {
+  readonly #host: SupervisorHost
+  readonly #deaths = new DeathRate()
+  #connection: KernelConnection | undefined
+  /** Serves, or is about to. */
+  #worker: WorkerProcess | undefined
+  #serving = false
+  /** As it was at the last start: a worker is replaced without asking anyone. */
+  #plan: MountPlan | undefined
+  #ended = settlable()
+  #statusAsked = false
+
+  constructor(host: SupervisorHost) {
+    this.#host = host
+  }
+
+  get workerPid(): number | null {
+    return this.#worker?.pid ?? null
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined
+  }
+
+  /** Asks the worker; `unavailable` while there is none. */
+  call<M extends Method>(method: M, params: Methods[M]['params'], deadlineMs: number, signal?: AbortSignal): Promise<Methods[M]['result']> {
+    const worker = this.#worker
+    if (worker === undefined || worker.isLost) {
+      return Promise.reject(new CloudError('unavailable', 'the mount has no worker at the moment', { code: 'WORKER_UNAVAILABLE' }))
+    }
+    return worker.link.call(method, params, { deadlineMs, ...(signal === undefined ? {} : { signal }) })
+  }
+
+  /** Builds all of it: worker, drive, kernel connection. Leaves nothing behind when it fails. */
+  async bringUp(signal: AbortSignal): Promise<void> {
+    try {
+      const plan = await this.#host.plan()
+      this.#plan = plan
+      await clearStaleMount(this.#host, plan.open.mountId)
+      const path = await lookAtMountPoint(this.#host.clock, await readMountTable(), plan.kernel.path)
+      const worker = await this.#takeWorker()
+      await worker.link.call('open', plan.open, { deadlineMs: openMs, signal })
+      const connection = await this.#connect({ ...plan.kernel, path })
+      await this.#attach(worker, connection, plan, false, signal)
+      if (worker.isLost || signal.aborted) throw new CloudError('unavailable', 'the worker ended while the mount came up')
+      this.#serving = true
+    } catch (caught) {
+      await this.#undo()
+      throw CloudError.from(caught)
+    }
+    this.askStatus()
+  }
+
+  /** Takes over what a worker of an earlier service holds. */
+  adopt(worker: WorkerProcess, held: HeldConnection, plan: MountPlan): void {
+    const { adopted, fds, path, device } = held
+    const [fuseFd, memoryFd] = fds
+    if (fuseFd === undefined || memoryFd === undefined) throw new CloudError('garbage', 'a worker gave no descriptors')
+    const backing = new Map(adopted.backingIds.map(({ node, backingId }) => [Number(node), backingId] as const))
+    this.#connection = { fuseFd, memoryFd, page: this.#host.native.mapHeader(memoryFd), path, device, backing }
+    this.#plan = plan
+    this.#worker = worker
+    this.#serving = true
+    this.#listen(worker)
+    this.askStatus()
+  }
+
+  /** Another worker for the standing connection. Reports workerServing or workerUnable, or through its death workerLost. */
+  async replaceWorker(delayMs: number): Promise<void> {
+    let worker: WorkerProcess | undefined
+    try {
+      await pause(this.#host.clock, delayMs)
+      await this.#retire()
+      const [connection, plan] = [this.#connection, this.#plan]
+      if (connection === undefined || plan === undefined) return
+      worker = await this.#takeWorker()
+      if (connection !== this.#connection) { await this.#retire(); return; }
+      await worker.link.call('open', plan.open, { deadlineMs: openMs })
+      await this.#attach(worker, connection, plan, true)
+      this.#serving = true
+      this.#host.report({ kind: 'workerServing' })
+      this.askStatus()
+    } catch (caught) {
+      const error = CloudError.from(caught)
+      this.#host.log('warn', `the replacement cannot serve: ${error.message}`, { kind: error.kind })
+      // Someone else ended it, or it died, which is reported by its death.
+      if (worker !== undefined && (this.#worker !== worker || !worker.link.isOpen)) return
+      await this.#retire()
+      this.#host.report({ kind: 'workerUnable', error })
+    }
+  }
+
+  /** Unmounts, lets uploads finish within the bound, ends the worker. Throws `busy` with everything as it was. */
+  async takeDown(options: EndOptions, signal: AbortSignal): Promise<void> {
+    await endMount({ ...this.#host, connection: this.#connection, ended: this.#ended.promise, call: this.call.bind(this) }, options, signal)
+    if (!signal.aborted) await this.#undo()
+  }
+
+  /** Ends the worker and the connection at once: callers get ENOTCONN. The dead mount stays listed until the next start or stop. */
+  abort(): void {
+    this.#dropWorker()?.kill('its mount is given up')
+    this.#disconnect()
+  }
+
+  /** The service ends and leaves everything as it is. */
+  release(): void {
+    this.#worker?.release()
+    this.#worker = undefined
+    if (this.#connection !== undefined) closeConnection(this.#host.native, this.#connection)
+    this.#connection = undefined
+  }
+
+  /** Fetches the drive's status; several wishes in a row become one. */
+  askStatus(): void {
+    if (this.#statusAsked) return
+    this.#statusAsked = true
+    this.call('status', { mountId: this.#host.mountId }, statusMs)
+      .finally(() => {
+        this.#statusAsked = false
+      })
+      .then(this.#host.onStatus, () => {})
+  }
+
+  async #takeWorker(): Promise<WorkerProcess> {
+    const worker = await this.#host.pool.take()
+    this.#worker = worker
+    this.#serving = false
+    this.#listen(worker)
+    return worker
+  }
+
+  #listen(worker: WorkerProcess): void {
+    worker.listen({
+      onEvent: (event, fds) => this.#take(worker, event, fds),
+      onLost: () => this.#lost(worker),
+    })
+  }
+
+  async #connect(options: FuseMountOptions): Promise<KernelConnection> {
+    const { native, records, mountId } = this.#host
+    const record = { mountId, path: options.path, source: options.source }
+    await records.save({ ...record, device: '' })
+    const fuseFd = await mountFuse(native, options)
+    const memoryFd = native.createRequestMemory(defaultGeometry)
+    const unknown = { fuseFd, memoryFd, page: native.mapHeader(memoryFd), path: options.path, device: '', backing: new Map<number, number>() }
+    this.#connection = unknown
+    this.#ended = settlable()
+    const device = mountedAt(await readMountTable(), options.path)?.device ?? ''
+    this.#connection = { ...unknown, device }
+    await records.save({ ...record, device })
+    await raiseReadAhead(device)
+    return this.#connection
+  }
+
+  async #attach(worker: WorkerProcess, connection: KernelConnection, plan: MountPlan, takenOver: boolean, signal?: AbortSignal): Promise<void> {
+    const { mountId, readOnly } = plan.open
+    const params = { mountId, takenOver, mountPoint: connection.path, revision: plan.revision }
+    const allowPassthrough = readOnly && this.#host.native.canMount()
+    const fds = [connection.fuseFd, connection.memoryFd]
+    await worker.link.call('attach', { ...params, allowPassthrough }, { deadlineMs: attachMs, fds, ...(signal === undefined ? {} : { signal }) })
+  }
+
+  #take(worker: WorkerProcess, event: WorkerEvent, fds: readonly number[]): void {
+    const { native } = this.#host
+    try {
+      if (worker !== this.#worker || event.mountId !== this.#host.mountId) return
+      this.#handle(worker, event, fds)
+    } finally {
+      for (const fd of fds) native.closeFd(fd)
+    }
+  }
+
+  #handle(worker: WorkerProcess, event: WorkerEvent, fds: readonly number[]): void {
+    const { native } = this.#host
+    switch (event.event) {
+      case 'changed':
+        { this.askStatus(); return; }
+      case 'disconnected':
+        this.#ended.resolve()
+        void this.#reportEnd()
+        return
+      case 'openBacking': {
+        const [fd] = fds
+        const connection = this.#connection
+        const id = connection === undefined || fd === undefined ? 0 : registerBacking(native, connection, event.node, fd)
+        worker.link.answerBacking(event.mountId, event.ticket, id); return;
+      }
+      case 'closeBacking':
+        if (this.#connection !== undefined) forgetBacking(native, this.#connection, event.node, event.backingId)
+        return
+      case 'alert':
+        { this.#host.onAlert(event.severity, event.reason, event.message); return; }
+    }
+  }
+
+  async #reportEnd(): Promise<void> {
+    const connection = this.#connection
+    if (connection === undefined) return
+    const listed = mountedAt(await readMountTable(), connection.path)?.device === connection.device
+    this.#host.report({ kind: 'connectionEnded', listed, drainMs: this.#host.stopTimeoutMs })
+  }
+
+  #lost(worker: WorkerProcess): void {
+    if (worker !== this.#worker) return
+    this.#worker = undefined
+    const connection = this.#connection
+    if (connection === undefined) return
+    const wasNeeded = !this.#serving || holdsRequests(connection.memoryFd, connection.page)
+    this.#serving = false
+    const death = bookDeath(connection.page, wasNeeded)
+    const recent = this.#deaths.record(this.#host.clock.monotonic())
+    this.#host.log('warn', 'the worker died', { pid: worker.pid, fruitless: death.fruitless, recent, named: death.namedTimes })
+    this.#host.report({ kind: 'workerLost', fruitless: death.fruitless, recent })
+  }
+
+  /** Ends the present worker, whose death then counts for nothing. */
+  async #retire(): Promise<void> {
+    await this.#dropWorker()?.terminate(retireMs)
+  }
+
+  #dropWorker(): WorkerProcess | undefined {
+    const worker = this.#worker
+    this.#worker = undefined
+    this.#serving = false
+    return worker
+  }
+
+  #disconnect(): void {
+    const connection = this.#connection
+    this.#connection = undefined
+    if (connection === undefined) return
+    closeConnection(this.#host.native, connection)
+    void abortConnection(connection.device)
+  }
+
+  /** Ends what there is; a mount that stands is taken away lazily. */
+  async #undo(): Promise<void> {
+    const worker = this.#dropWorker()
+    await worker?.exit(exitMs)
+    this.#disconnect()
+    await clearStaleMount(this.#host, this.#host.mountId)
+  }
+}
+
+/** A promise without a value, and what resolves it. */
+function settlable(): { readonly promise: Promise<undefined>; readonly resolve: () => void } {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  return { promise, resolve: () => resolve(undefined) }
+}
