@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
+import type { Option } from 'commander'
 import type { Cli } from './cli.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
@@ -19,8 +20,11 @@ export function buildProgram(cli: Cli): Command {
     .option('--json', 'print results as JSON, one document a line; errors too')
     .option('--server <socket>', 'ask the service behind this socket')
     .showHelpAfterError('(add --help for the usage)')
-    .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
-    .configureOutput({ writeOut: (text) => cli.output.print(text.trimEnd()), writeErr: (text) => cli.output.note(text.trimEnd()) })
+    .configureHelp({ showGlobalOptions: true, helpWidth: 100, optionDescription })
+    .configureOutput({
+      writeOut: (text) => cli.output.print(text.trimEnd()),
+      writeErr: (text) => (cli.output.json ? undefined : cli.output.note(text.trimEnd())),
+    })
     .exitOverride()
   addConfigCommands(program, cli)
   addMountCommands(program, cli)
@@ -30,6 +34,11 @@ export function buildProgram(cli: Cli): Command {
   addDoctorCommand(program, cli)
   addServiceCommands(program, cli)
   return program
+}
+
+/** A default that is nothing needs no words. */
+function optionDescription(option: Option): string {
+  return new Help().optionDescription(option).replace(/ \(default: (false|\[\]|"")\)$/, '')
 }
 
 function version(): string {

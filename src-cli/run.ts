@@ -3,6 +3,7 @@ import type { Cli } from './cli.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { exitCodes } from './exit-codes.ts'
 import type { Failure } from './failure.ts'
+import { usageFailure } from './failure.ts'
 import { failureOf } from './failure-of.ts'
 import { colour, safe } from './output.ts'
 import { buildProgram } from './program.ts'
@@ -13,8 +14,12 @@ export async function run(cli: Cli, args: readonly string[]): Promise<ExitCode> 
     await buildProgram(cli).parseAsync(args, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
-    // Commander has printed its message, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCodes.ok
+      // Commander has printed its message, but not as JSON.
+      if (cli.output.json) say(cli, usageFailure(error.message.replace(/^error: /, '')))
+      return exitCodes.usage
+    }
     if (cli.signal.aborted) return exitCodes.failed
     const failure = failureOf(error)
     say(cli, failure)

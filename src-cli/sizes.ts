@@ -21,6 +21,11 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits).replace(/\.0$/, '')} ${units[power] ?? ''}${power === 0 ? '' : 'iB'}`
 }
 
+/** `1 file`, `3 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** Reads `90`, `30s`, `5m`, `2h`, `1d` as seconds; undefined if it is no duration. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+)(s|m|h|d)?$/.exec(text.trim())

@@ -1,6 +1,6 @@
 import type { Output } from './output.ts'
 import { colour, facts, safe, table } from './output.ts'
-import { formatSize } from './sizes.ts'
+import { counted, formatSize } from './sizes.ts'
 import type { MountView, QueueView } from './views.ts'
 
 /** State and what limits it: `mounted`, `mounted, offline`. */
@@ -19,7 +19,7 @@ const clock = (iso: string): string => iso.slice(11, 19)
 export function queueText(queue: QueueView): string {
   if (queue.files === 0) return '-'
   const parked = queue.parked === 0 ? '' : `, ${queue.parked} parked`
-  return `${queue.files} files, ${formatSize(queue.bytes)}${parked}`
+  return `${counted(queue.files, 'file')}, ${formatSize(queue.bytes)}${parked}`
 }
 
 export function mountTable(output: Output, mounts: readonly MountView[]): string {
@@ -35,7 +35,8 @@ export function mountTable(output: Output, mounts: readonly MountView[]): string
     ],
     mounts,
   )
-  return [lines, ...mounts.flatMap(reasons)].join('\n')
+  const explained = mounts.flatMap(reasons)
+  return (explained.length === 0 ? [lines] : [lines, '', ...explained]).join('\n')
 }
 
 /** One line for everything that wants an explanation. */
@@ -46,8 +47,8 @@ function reasons(mount: MountView): string[] {
     ...mount.conditions
       .filter((condition) => condition.reason !== '')
       .map((condition) => `${name}: ${condition.kind}: ${safe(condition.reason)}`),
-    ...(mount.queue.parked === 0 ? [] : [`${name}: ${mount.queue.parked} files need you: cloudmoor transfers`]),
-    ...(mount.hidden === 0 ? [] : [`${name}: ${mount.hidden} remote objects cannot be shown as names`]),
+    ...(mount.queue.parked === 0 ? [] : [`${name}: ${counted(mount.queue.parked, 'file')} parked, waiting for you: cloudmoor transfers`]),
+    ...(mount.hidden === 0 ? [] : [`${name}: ${counted(mount.hidden, 'remote object')} hidden, having no name that a folder can show`]),
   ]
 }
 
@@ -68,5 +69,6 @@ export function mountDetails(output: Output, mount: MountView, provider: string)
     ),
     ['Id', mount.id],
   ])
-  return [lines, ...reasons(mount)].join('\n')
+  const explained = reasons(mount)
+  return (explained.length === 0 ? [lines] : [lines, '', ...explained]).join('\n')
 }

@@ -1,6 +1,8 @@
 /** What `--json` prints of a resource. These shapes are documented in docs/cli.md: add to them, change nothing. */
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
 import { timestampDate } from '@bufbuild/protobuf/wkt'
+import type { LogEntry } from '../proto/gen/cloudmoor/v1/log_pb.js'
+import { LogLevel } from '../proto/gen/cloudmoor/v1/log_pb.js'
 import type { Mount } from '../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ConditionKind, MountAccess, MountState } from '../proto/gen/cloudmoor/v1/mount_pb.js'
 import type { Provider } from '../proto/gen/cloudmoor/v1/provider_pb.js'
@@ -134,5 +136,29 @@ export function transferView(transfer: Transfer, mountName: string): TransferVie
     tries: transfer.tries,
     nextTry: isoTime(transfer.nextTryTime),
     reason: transfer.reason,
+  }
+}
+
+interface LogView {
+  readonly time: string | null
+  readonly level: string
+  readonly program: string
+  readonly pid: number
+  readonly mountId: string
+  readonly correlationId: string
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export function logView(entry: LogEntry): LogView {
+  return {
+    time: isoTime(entry.time),
+    level: word(LogLevel, entry.level),
+    program: entry.program,
+    pid: entry.pid,
+    mountId: entry.mountId,
+    correlationId: entry.correlationId,
+    message: entry.message,
+    fields: entry.fields ?? {},
   }
 }

@@ -1,12 +1,11 @@
-import { toJson } from '@bufbuild/protobuf'
-import { timestampDate } from '@bufbuild/protobuf/wkt'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { LogEntry } from '../../proto/gen/cloudmoor/v1/log_pb.js'
-import { LogEntrySchema, LogLevel } from '../../proto/gen/cloudmoor/v1/log_pb.js'
+import { LogLevel } from '../../proto/gen/cloudmoor/v1/log_pb.js'
 import type { Cli } from '../cli.ts'
 import { mountNamed } from '../lookup.ts'
 import { colour, safe } from '../output.ts'
+import { isoTime, logView } from '../views.ts'
 import { word } from '../words.ts'
 import { wholeFlag } from './flags.ts'
 
@@ -39,7 +38,7 @@ async function logs(cli: Cli, flags: LogFlags): Promise<void> {
   const request = { lines: flags.lines, follow: flags.follow, minLevel: levels[flags.level], mountId, correlationId: flags.call ?? '' }
   try {
     for await (const { entries } of service.logs.tailLogs(request, { signal: cli.signal })) {
-      for (const entry of entries) cli.output.print(cli.output.json ? JSON.stringify(toJson(LogEntrySchema, entry)) : line(cli, entry))
+      for (const entry of entries) cli.output.print(cli.output.json ? JSON.stringify(logView(entry)) : line(cli, entry))
     }
   } catch (error) {
     if (!cli.signal.aborted) throw error
@@ -47,7 +46,7 @@ async function logs(cli: Cli, flags: LogFlags): Promise<void> {
 }
 
 function line(cli: Cli, entry: LogEntry): string {
-  const time = entry.time === undefined ? '-' : timestampDate(entry.time).toISOString()
+  const time = isoTime(entry.time) ?? '-'
   const level = word(LogLevel, entry.level).padEnd(5)
   const style = entry.level === LogLevel.ERROR ? 'red' : entry.level === LogLevel.WARN ? 'yellow' : 'dim'
   const fields = Object.entries(entry.fields ?? {}).map(

@@ -6,7 +6,7 @@ import { usageFailure } from '../failure.ts'
 import { allMounts, mountNamed, providerNamed } from '../lookup.ts'
 import { safe, show } from '../output.ts'
 import type { Service } from '../service.ts'
-import { formatSize } from '../sizes.ts'
+import { counted, formatSize } from '../sizes.ts'
 import { mountDetails, mountTable } from '../status-text.ts'
 import type { MountView } from '../views.ts'
 import { mountView } from '../views.ts'
@@ -145,7 +145,7 @@ async function remove(cli: Cli, name: string, wait: number | true | undefined): 
   const mount = await mountNamed(service, name)
   const seconds = wait === true ? waitUnlessTold : (wait ?? 0)
   const { queue } = mountView(mount)
-  if (seconds > 0 && queue.files > 0) cli.output.note(`waiting for ${queue.files} unsent files (${formatSize(queue.bytes)}) …`)
+  if (seconds > 0 && queue.files > 0) cli.output.note(`waiting for ${counted(queue.files, 'unsent file')} (${formatSize(queue.bytes)}) …`)
   await service.mounts.removeMount(
     { id: mount.id, etag: mount.etag, waitTimeout: { seconds: BigInt(seconds) } },
     { timeoutMs: (seconds + 120) * 1000, signal: cli.signal },
@@ -162,7 +162,7 @@ async function stop(cli: Cli, name: string, force: boolean): Promise<void> {
     const queued =
       view.queue.files === 0
         ? ''
-        : `; ${view.queue.files} files (${formatSize(view.queue.bytes)}) are kept and go on when it is mounted again`
+        : `; kept until it is mounted again: ${counted(view.queue.files, 'file')}, ${formatSize(view.queue.bytes)}`
     return `'${name}' is not mounted any more${queued}`
   })
 }

@@ -1,0 +1,226 @@
+/** A service that answers from data, behind the real client: what the command line prints depends on nothing else. */
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
+import type { ServiceConnection } from '../../proto/client/connect.ts'
+import { BrowseService } from '../../proto/gen/cloudmoor/v1/browse_pb.js'
+import { FileService, FileState, FileType } from '../../proto/gen/cloudmoor/v1/file_pb.js'
+import { LogLevel, LogService } from '../../proto/gen/cloudmoor/v1/log_pb.js'
+import type { MountSchema, StopMountRequest, UpdateMountRequest } from '../../proto/gen/cloudmoor/v1/mount_pb.js'
+import { ConditionKind, MountAccess, MountService, MountState } from '../../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { CreateProviderRequest, ProviderSchema, UpdateProviderRequest } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
+import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
+
+const at = timestampFromDate(new Date('2026-11-23T08:00:00Z'))
+
+export const s3 = {
+  id: 's3',
+  title: 'Amazon S3 and compatible',
+  summary: 'Buckets of any S3 server.',
+  maturity: 'beta',
+  docs: 'docs/providers/s3.md',
+  optionsSchema: {
+    type: 'object',
+    required: ['bucket', 'secretAccessKey'],
+    properties: {
+      endpoint: { type: 'string', title: 'Endpoint', description: 'URL of the server' },
+      bucket: { type: 'string', title: 'Bucket', description: 'name of the bucket' },
+      pathStyle: { type: 'boolean', title: 'Path style', description: 'bucket in the path', default: false },
+      secretAccessKey: { type: 'string', title: 'Secret access key', description: 'second half of the key', secret: true },
+      sessionToken: { type: 'string', title: 'Session token', description: 'of temporary keys', secret: true },
+    },
+  },
+  presets: [{ name: 'minio', title: 'MinIO', values: { pathStyle: true } }],
+}
+
+const photos: MessageInitShape<typeof ProviderSchema> = {
+  id: 'p-1',
+  name: 'photos',
+  etag: '1',
+  type: 's3',
+  options: { bucket: 'photos', endpoint: 'https://s3.test' },
+  secrets: [{ name: 'secretAccessKey', updateTime: at }],
+  createTime: at,
+  updateTime: at,
+}
+
+export const mounts: readonly MessageInitShape<typeof MountSchema>[] = [
+  {
+    id: 'm-1',
+    name: 'photos',
+    etag: '1',
+    providerId: 'p-1',
+    path: '/home/ada/photos',
+    cacheSize: 10n * 1024n ** 3n,
+    access: MountAccess.OWNER,
+    enabled: true,
+    options: { fsync: 'remote' },
+    status: {
+      state: MountState.MOUNTED,
+      since: at,
+      workerPid: 4242,
+      queue: { files: 3n, bytes: 5_242_880n, parked: 1n, uploading: 1n },
+      cache: { bytes: 1_610_612_736n, limit: 10n * 1024n ** 3n, dirtyBytes: 5_242_880n },
+      conditions: [{ kind: ConditionKind.OFFLINE, since: at, reason: 'connection refused by s3.test' }],
+    },
+  },
+  {
+    id: 'm-2',
+    name: 'old\u001b[31m',
+    etag: '1',
+    providerId: 'p-1',
+    remoteRoot: 'archive',
+    path: '/mnt/old',
+    cacheSize: 1024n ** 3n,
+    access: MountAccess.ALL,
+    readOnly: true,
+    status: { state: MountState.FAILED, since: at, reason: 'the folder is not empty', cache: { limit: 1024n ** 3n } },
+  },
+]
+
+export interface Calls {
+  created?: CreateProviderRequest
+  updated?: UpdateProviderRequest
+  mountUpdated?: UpdateMountRequest
+  stopped?: StopMountRequest
+}
+
+/** An error as the service makes it. */
+export function refusal(code: Code, reason: string, message: string, hint = ''): ConnectError {
+  const info = { desc: ErrorInfoSchema, value: { reason, domain: 'cloudmoor', metadata: hint === '' ? {} : { hint } } }
+  return new ConnectError(message, code, undefined, [info, { desc: RequestInfoSchema, value: { requestId: 'c-7' } }])
+}
+
+/** @param calls takes what was asked for. */
+export function fakeConnection(calls: Calls): ServiceConnection {
+  const transport = createRouterTransport(({ service }) => {
+    service(SystemService, {
+      getVersion: () => ({ version: '0.1.0', apiLevel: 1 }),
+      getStatus: () => ({
+        version: '0.1.0',
+        pid: 77,
+        startTime: timestampFromDate(new Date(Date.now() - 3_700_000)),
+        stateDir: '/home/ada/.local/state/cloudmoor',
+        kind: 'user',
+        mounts: 2,
+        mounted: 1,
+        queue: { files: 3n, bytes: 5_242_880n, parked: 1n, uploading: 1n },
+        queueComplete: true,
+      }),
+      diagnose: () => ({ diagnoses: [{ name: 'vault', result: DiagnosisResult.WARNING, detail: 'locked', hint: 'unlock it' }] }),
+    })
+    service(ProviderService, {
+      listProviderTypes: () => ({ providerTypes: [s3] }),
+      listProviders: ({ name }) => ({ providers: name === '' || name === 'photos' ? [photos] : [] }),
+      getProvider: () => ({ provider: photos }),
+      createProvider: (request) => {
+        calls.created = request
+        return { provider: { ...photos, name: request.provider?.name ?? '' } }
+      },
+      updateProvider: (request) => {
+        calls.updated = request
+        return { provider: photos }
+      },
+      removeProvider: () => {
+        throw refusal(Code.FailedPrecondition, 'PROVIDER_IN_USE', 'used by photos, old')
+      },
+      testProvider: () => ({
+        checks: [
+          { name: 'conditional-write', result: CheckResult.YES, detail: 'If-Match was honoured' },
+          { name: 'versions', result: CheckResult.UNSPECIFIED, detail: '' },
+        ],
+      }),
+    })
+    service(BrowseService, {})
+    service(MountService, {
+      listMounts: ({ name }) => ({ mounts: mounts.filter((mount) => name === '' || mount.name === name).map((mount) => ({ ...mount })) }),
+      createMount: ({ mount }) => ({ mount: { ...mount, $typeName: undefined, id: 'm-3' } as MessageInitShape<typeof MountSchema> }),
+      startMount: () => ({ mount: mounts[0] ?? {} }),
+      stopMount: (request) => {
+        calls.stopped = request
+        if (!request.force) throw refusal(Code.FailedPrecondition, 'MOUNT_BUSY', 'used by vim (31), bash (30)')
+        return {
+          mount: { ...mounts[0], status: { state: MountState.UNMOUNTED, queue: { files: 3n, bytes: 5_242_880n } } } as MessageInitShape<
+            typeof MountSchema
+          >,
+        }
+      },
+      updateMount: (request) => {
+        calls.mountUpdated = request
+        return { mount: mounts[0] ?? {} }
+      },
+      removeMount: () => {
+        throw refusal(Code.FailedPrecondition, 'UNSENT_FILES', '3 files are not uploaded yet')
+      },
+    })
+    service(FileService, {
+      getFileState: ({ path }) => ({
+        path,
+        state: FileState.QUEUED,
+        type: FileType.FILE,
+        size: 3_145_728n,
+        localBytes: 3_145_728n,
+        reason: 'waits for quiet',
+        localOnly: ['owner', 'mode'],
+      }),
+    })
+    service(TransferService, {
+      listTransfers: () => ({
+        transfers: [
+          {
+            id: 1n,
+            mountId: 'm-1',
+            path: 'a.raw',
+            kind: TransferKind.UPLOAD,
+            state: TransferState.RUNNING,
+            size: 4_194_304n,
+            done: 1_048_576n,
+            tries: 1,
+          },
+          {
+            id: 2n,
+            mountId: 'm-1',
+            path: 'b',
+            kind: TransferKind.REMOVE,
+            state: TransferState.RETRYING,
+            tries: 3,
+            reason: '503 from the server',
+          },
+        ],
+        unavailableMountIds: ['m-2'],
+      }),
+      retryTransfers: () => ({}),
+    })
+    service(LogService, {
+      tailLogs: async function* () {
+        yield {
+          entries: [
+            { time: at, level: LogLevel.INFO, program: 'service', pid: 77, message: 'started', fields: { version: '0.1.0' } },
+            {
+              time: at,
+              level: LogLevel.ERROR,
+              program: 'worker',
+              pid: 78,
+              message: 'upload failed\u001b[2J',
+              correlationId: 'c-7',
+              fields: { file: 'a b' },
+            },
+          ],
+        }
+      },
+    })
+  })
+  return {
+    system: createClient(SystemService, transport),
+    providers: createClient(ProviderService, transport),
+    browse: createClient(BrowseService, transport),
+    mounts: createClient(MountService, transport),
+    files: createClient(FileService, transport),
+    transfers: createClient(TransferService, transport),
+    logs: createClient(LogService, transport),
+    close: () => undefined,
+  }
+}
