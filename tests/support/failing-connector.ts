@@ -67,9 +67,10 @@ export function failingConnector(inner: Connector, faults: Faults): Connector {
     list: (folder, signal) => aroundPages(inner.list(folder, signal), (next) => struck('list', next)),
     async *read(place, start, end, rev, signal) {
       const fault = faults.strike('read')
-      if (!fault) return yield* inner.read(place, start, end, rev, signal)
-      if (fault.when === 'midway') yield* inner.read(place, start, start + Math.floor((end - start) / 2), rev, signal)
-      throw errorOf(fault)
+      if (!fault || fault.when === 'midway') {
+        yield* inner.read(place, start, fault ? start + Math.floor((end - start) / 2) : end, rev, signal)
+      }
+      if (fault) throw errorOf(fault)
     },
     write: (place, type, source, options, signal) => struck('write', () => inner.write(place, type, source, options, signal)),
   })

@@ -61,7 +61,14 @@ export class FakeCloud implements Connector {
       parallelism: 4,
       ...rest,
       posix: {
-        mode: true, owner: true, mtime: true, symlinks: true, specialNodes: true, xattrs: false, setAttributes: true, inListings: true,
+        mode: true,
+        owner: true,
+        mtime: true,
+        symlinks: true,
+        specialNodes: true,
+        xattrs: false,
+        setAttributes: true,
+        inListings: true,
         ...posix,
       },
     }
@@ -141,7 +148,13 @@ export class FakeCloud implements Connector {
     for (let at = start; at < end; at += 64 * 1024) yield object.data.subarray(at, Math.min(end, at + 64 * 1024))
   }
 
-  async write(place: RemotePlace, type: RemoteType, source: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<RemoteEntry> {
+  async write(
+    place: RemotePlace,
+    type: RemoteType,
+    source: UploadSource,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry> {
     const path = pathOf(place)
     return this.#change('write', path, signal, async () => {
       this.#needFolder(path)
@@ -189,7 +202,12 @@ export class FakeCloud implements Connector {
   }
 
   async move(
-    from: RemotePlace, to: RemotePlace, type: RemoteType, precondition: Precondition, replace: Precondition | null, signal: AbortSignal,
+    from: RemotePlace,
+    to: RemotePlace,
+    type: RemoteType,
+    precondition: Precondition,
+    replace: Precondition | null,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const source = pathOf(from)
     const target = pathOf(to)
@@ -210,7 +228,12 @@ export class FakeCloud implements Connector {
   }
 
   async copy(
-    from: RemotePlace, to: RemotePlace, rev: string, posix: PosixAttributes, target: Precondition, signal: AbortSignal,
+    from: RemotePlace,
+    to: RemotePlace,
+    rev: string,
+    posix: PosixAttributes,
+    target: Precondition,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const source = pathOf(from)
     const path = pathOf(to)
@@ -228,7 +251,11 @@ export class FakeCloud implements Connector {
   }
 
   async setAttributes(
-    place: RemotePlace, type: RemoteType, posix: PosixAttributes, precondition: Precondition, signal: AbortSignal,
+    place: RemotePlace,
+    type: RemoteType,
+    posix: PosixAttributes,
+    precondition: Precondition,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const path = pathOf(place)
     const key = type === 'folder' ? `${path}/` : path
@@ -309,7 +336,10 @@ export class FakeCloud implements Connector {
       if (slash === -1) found.set(rest, this.#entry(rest, object))
       else if (slash === rest.length - 1) found.set(rest, this.#entry(rest.slice(0, -1), object))
       else if (!this.capabilities.realFolders && !found.has(rest.slice(0, slash + 1))) {
-        found.set(rest.slice(0, slash + 1), this.#entry(rest.slice(0, slash), this.objects.get(prefix + rest.slice(0, slash + 1)) ?? prefixFolder))
+        found.set(
+          rest.slice(0, slash + 1),
+          this.#entry(rest.slice(0, slash), this.objects.get(prefix + rest.slice(0, slash + 1)) ?? prefixFolder),
+        )
       }
     }
     return [...found.values()]

@@ -79,7 +79,8 @@ export class FakeContents implements Contents {
   }
 
   truncate(node: number, size: number): Promise<void> {
-    if (size === 0 && !this.#host.disk.blobs.has(node)) this.#host.disk.blobs.set(node, { data: Buffer.alloc(0), dirty: false, sealed: false, base: undefined })
+    if (size === 0 && !this.#host.disk.blobs.has(node))
+      this.#host.disk.blobs.set(node, { data: Buffer.alloc(0), dirty: false, sealed: false, base: undefined })
     this.#dirty(node)
     const blob = this.#need(node)
     const next = Buffer.alloc(size)
@@ -154,7 +155,10 @@ export class FakeContents implements Contents {
     return Promise.resolve(undefined)
   }
 
-  async source(node: number, how: { readonly snapshot: boolean }): Promise<{
+  async source(
+    node: number,
+    how: { readonly snapshot: boolean },
+  ): Promise<{
     content: number
     size: number
     read: (start: number, end: number) => Promise<Buffer>

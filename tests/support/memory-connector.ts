@@ -223,7 +223,9 @@ export class MemoryConnector implements Connector {
     for (let index = 0; index * partSize < source.size; index++) {
       const end = Math.min((index + 1) * partSize, source.size)
       if (!parts.has(index)) {
-        const part = await source.read(index * partSize, end, signal)
+        const part = await source.read(index * partSize, end, signal).catch((caught: unknown) => {
+          throw CloudError.from(caught)
+        })
         await travel(signal)
         if (part.length !== end - index * partSize) throw new CloudError('internal', 'the source gave another length than asked for')
         parts.set(index, Buffer.from(part))

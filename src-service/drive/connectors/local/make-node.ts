@@ -35,10 +35,10 @@ export async function makeNode(
       }
     case 'char':
     case 'block': // A real device node here would be a hole into this machine; the record beside the empty file says what it is.
-    {
-      await fs.promises.writeFile(path, '', { flag: 'wx', mode: 0o600 })
-      return
-    }
+      {
+        await fs.promises.writeFile(path, '', { flag: 'wx', mode: 0o600 })
+        return
+      }
     case 'folder':
       throw new CloudError('invalid', 'a folder is not written but made')
     default:

@@ -11,6 +11,7 @@ const codes: Readonly<Record<string, readonly [ErrorKind, string?]>> = {
   ExpiredToken: ['sign-in', 'The temporary credentials have expired: get new ones.'],
   TokenRefreshRequired: ['sign-in', 'The temporary credentials have expired: get new ones.'],
   InvalidToken: ['sign-in', 'The session token is not valid for this access key.'],
+  InvalidTokenId: ['sign-in', 'The session token is not valid for this access key.'],
   InvalidClientTokenId: ['sign-in', 'The server does not know this access key.'],
   AuthorizationHeaderMalformed: ['sign-in', 'The region is wrong for this bucket.'],
   AccountProblem: ['sign-in', 'There is a problem with the account: ask the provider.'],

@@ -1,0 +1,26 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ConnectorContext } from '../../src-service/drive/connectors/connector.ts'
+import { openConnector } from '../../src-service/drive/connectors/registry.ts'
+import { connectorConformance } from './connector-conformance.ts'
+
+connectorConformance({
+  name: 'local',
+  lacks: ['server-conditions', 'resumable'],
+  open: async () => {
+    const path = await mkdtemp(join(tmpdir(), 'cloudmoor-local-'))
+    const context: ConnectorContext = { settings: { options: { path }, secret: () => undefined }, remoteRoot: '', log: () => undefined }
+    const [connector, other] = [openConnector('local', context), openConnector('local', context)]
+    return {
+      connector,
+      other,
+      received: () => 0,
+      close: async () => {
+        await connector.close()
+        await other.close()
+        await rm(path, { recursive: true })
+      },
+    }
+  },
+})
