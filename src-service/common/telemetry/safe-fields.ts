@@ -26,6 +26,7 @@ const shown: ReadonlySet<string> = new Set([
   'operation',
   'path',
   'phase',
+  'principal',
   'program',
   'providerId',
   'reason',

@@ -202,8 +202,8 @@ export declare const LogLevelSchema: GenEnum<LogLevel>;
  */
 export declare const LogService: GenService<{
   /**
-   * The last lines, oldest first, and with `follow` those that come. A client that reads too slowly gets an entry that says how
-   * many were left out.
+   * The last lines, oldest first, and with `follow` those that come. Nothing is kept for a client that reads slowly: it gets them
+   * later, as long as the log files hold them.
    *
    * @generated from rpc cloudmoor.v1.LogService.TailLogs
    */

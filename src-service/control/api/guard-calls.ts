@@ -1,0 +1,152 @@
+import { Code, ConnectError } from '@connectrpc/connect'
+import type { Interceptor, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from '@connectrpc/connect'
+import { CloudError } from '../../common/errors.ts'
+import { newId } from '../../common/ids.ts'
+import { withCorrelation } from '../../common/telemetry/correlation.ts'
+import type { Log } from '../../common/telemetry/log.ts'
+import { hasRole } from '../users/principal.ts'
+import { correlationHeader, principalKey } from './call.ts'
+import { policyOf } from './policies.ts'
+import type { MethodPolicy } from './policies.ts'
+import { toWireError } from './wire-errors.ts'
+
+type Request = UnaryRequest | StreamRequest
+type Response = UnaryResponse | StreamResponse
+
+/**
+ * The one place that every call passes: gives it its correlation id, checks the caller against the method's policy, sets its
+ * deadline, counts streams, records it, and makes of whatever fails the error that the client sees.
+ */
+export function guardCalls(log: Log, maxStreams: number): Interceptor {
+  let streams = 0
+  return (next) => (request) => {
+    const correlationId = readCorrelationId(request.header.get(correlationHeader))
+    const method = `${request.service.typeName}.${request.method.name}`
+    const policy = policyOf(request.method)
+    const started = performance.now()
+
+    function fail(caught: unknown, signal: AbortSignal): never {
+      const error = normalise(caught, signal)
+      const level = error.kind === 'internal' || error.kind === 'io' || error.kind === 'damaged' ? 'error' : 'info'
+      log.write(level, 'call failed', { method, principal: principalName(request), milliseconds: since(started), error })
+      const wire = toWireError(error, correlationId)
+      wire.metadata.set(correlationHeader, correlationId)
+      throw wire
+    }
+
+    async function run(): Promise<Response> {
+      const signal = deadlineOf(policy, request.signal)
+      try {
+        admit(request, policy)
+        if (request.stream && streams >= maxStreams) {
+          throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
+        }
+        const response = await orAborted(next({ ...request, signal }), signal)
+        response.header.set(correlationHeader, correlationId)
+        if (policy.recorded) log.write('info', 'call done', { method, principal: principalName(request), milliseconds: since(started) })
+        if (!response.stream) return response
+        streams++
+        let open = true
+        const over = () => {
+          if (open) streams--
+          open = false
+        }
+        // A stream that nobody ever reads from ends with its call.
+        signal.addEventListener('abort', over, { once: true })
+        return { ...response, message: guardStream(response.message, correlationId, (caught) => fail(caught, signal), over) }
+      } catch (caught) {
+        return fail(caught, signal)
+      }
+    }
+
+    return withCorrelation(correlationId, run)
+  }
+}
+
+function since(started: number): number {
+  return Math.round(performance.now() - started)
+}
+
+function principalName(request: Request): string {
+  return request.contextValues.get(principalKey)?.name ?? 'nobody'
+}
+
+/** Takes the client's own id if it is harmless in a log. */
+function readCorrelationId(given: string | null): string {
+  return given !== null && /^[A-Za-z0-9-]{8,64}$/.test(given) ? given : newId()
+}
+
+function admit(request: Request, policy: MethodPolicy): void {
+  const principal = request.contextValues.get(principalKey)
+  if (principal === null) throw new CloudError('internal', 'a call without a principal')
+  if (!hasRole(principal, policy.role)) {
+    throw new CloudError('permission', `this needs the role ${policy.role}; ${principal.name} is ${principal.role}`)
+  }
+}
+
+function deadlineOf(policy: MethodPolicy, client: AbortSignal): AbortSignal {
+  return policy.deadlineMs === null ? client : AbortSignal.any([client, AbortSignal.timeout(policy.deadlineMs)])
+}
+
+/** Rejects with the signal's reason as soon as it is aborted, also if the work does not look at it. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason)
+    if (signal.aborted) aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}
+
+async function* guardStream<T>(
+  messages: AsyncIterable<T>,
+  correlationId: string,
+  fail: (caught: unknown) => never,
+  over: () => void,
+): AsyncGenerator<T> {
+  const iterator = messages[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const step = await withCorrelation(correlationId, () => iterator.next())
+      if (step.done === true) return
+      yield step.value
+    }
+  } catch (caught) {
+    fail(caught)
+  } finally {
+    over()
+    await iterator.return?.()
+  }
+}
+
+/** What was caught, as our own error: also what the library threw for a bad message, a deadline or a client that went. */
+function normalise(caught: unknown, signal: AbortSignal): CloudError {
+  if (caught instanceof CloudError) return caught
+  if (signal.aborted) {
+    const reason: unknown = signal.reason
+    if (reason instanceof ConnectError) return fromLibrary(reason)
+    if (reason instanceof Error && reason.name === 'TimeoutError') return new CloudError('timeout', 'the call took too long', { cause: caught })
+    return new CloudError('cancelled', 'the client ended the call', { cause: caught })
+  }
+  return caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)
+}
+
+function fromLibrary(error: ConnectError): CloudError {
+  switch (error.code) {
+    case Code.DeadlineExceeded:
+      return new CloudError('timeout', 'the call took too long', { cause: error })
+    case Code.Canceled:
+    case Code.Aborted:
+      return new CloudError('cancelled', 'the client ended the call', { cause: error })
+    case Code.InvalidArgument:
+      return new CloudError('invalid', error.rawMessage, { cause: error })
+    case Code.ResourceExhausted:
+      return new CloudError('too-large', error.rawMessage, { cause: error })
+    case Code.Unimplemented:
+      return new CloudError('unsupported', error.rawMessage, { cause: error })
+    case Code.Unavailable:
+      return new CloudError('unavailable', error.rawMessage, { cause: error, code: 'SHUTTING_DOWN' })
+    default:
+      return new CloudError('internal', error.rawMessage, { cause: error })
+  }
+}

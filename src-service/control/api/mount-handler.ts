@@ -1,0 +1,55 @@
+import { clone } from '@bufbuild/protobuf'
+import type { ServiceImpl } from '@connectrpc/connect'
+import { CreateMountRequestSchema } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import { CloudError } from '../../common/errors.ts'
+import type { MountManager } from '../mounts/mount-manager-contract.ts'
+import type { CreateOnce } from './create-once.ts'
+import { changeableMountFields, readMountPatch, readMountSpec, writeMount } from './mount-wire.ts'
+import { pageOf } from './page.ts'
+import { checkMask, readDuration, readEtag } from './wire-values.ts'
+
+/** MountService in terms of `MountManager`. */
+export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImpl<typeof MountService> {
+  return {
+    listMounts: async (request, { signal }) => {
+      const { entries, nextPageToken } = pageOf(await mounts.list(signal), (mount) => mount.record.name, request)
+      return { mounts: entries.map(writeMount), nextPageToken }
+    },
+
+    getMount: async (request, { signal }) => ({ mount: writeMount(await mounts.get(request.id, signal)) }),
+
+    createMount: async (request, { signal }) => {
+      const spec = readMountSpec(request.mount ?? missing())
+      const comparable = clone(CreateMountRequestSchema, request)
+      comparable.requestId = ''
+      const id = await once.run('CreateMount', request.requestId, CreateMountRequestSchema, comparable, async (key) => {
+        return (await mounts.create(spec, key, signal)).record.id
+      })
+      return { mount: writeMount(await mounts.get(id, signal)) }
+    },
+
+    updateMount: async (request, { signal }) => {
+      const given = request.mount ?? missing()
+      const paths = request.updateMask?.paths ?? []
+      checkMask(paths, changeableMountFields)
+      const stored = await mounts.get(given.id, signal)
+      const patch = readMountPatch(given, paths, stored.record.options)
+      return { mount: writeMount(await mounts.update(given.id, readEtag(given.etag), patch, signal)) }
+    },
+
+    removeMount: async (request, { signal }) => {
+      const waitMs = request.waitTimeout === undefined ? 0 : readDuration(request.waitTimeout)
+      await mounts.remove(request.id, readEtag(request.etag), waitMs, signal)
+      return {}
+    },
+
+    startMount: async (request, { signal }) => ({ mount: writeMount(await mounts.start(request.id, signal)) }),
+
+    stopMount: async (request, { signal }) => ({ mount: writeMount(await mounts.stop(request.id, request.force, signal)) }),
+  }
+}
+
+function missing(): never {
+  throw new CloudError('invalid', 'mount is missing')
+}

@@ -1,0 +1,121 @@
+import { createContextValues } from '@connectrpc/connect'
+import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
+import { connectNodeAdapter } from '@connectrpc/connect-node'
+import type { DescService } from '@bufbuild/protobuf'
+import type { Socket } from 'node:net'
+import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
+import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
+import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
+import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
+import { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { Health } from '../../../proto/gen/grpc/health/v1/health_pb.js'
+import { CloudError } from '../../common/errors.ts'
+import type { Places } from '../../common/paths.ts'
+import type { Log } from '../../common/telemetry/log.ts'
+import type { MountManager } from '../mounts/mount-manager-contract.ts'
+import type { Providers } from '../providers/providers.ts'
+import type { RequestTable } from '../store/store.ts'
+import { principalOfPeer } from '../users/principal.ts'
+import { browseHandler } from './browse-handler.ts'
+import { principalKey } from './call.ts'
+import { createOnce } from './create-once.ts'
+import { fileHandler } from './file-handler.ts'
+import { guardCalls } from './guard-calls.ts'
+import { healthHandler } from './health-handler.ts'
+import { openListener } from './listener.ts'
+import { logHandler } from './log-handler.ts'
+import { mountHandler } from './mount-handler.ts'
+import { descriptorOf } from './peer.ts'
+import { policyOf } from './policies.ts'
+import { providerHandler } from './provider-handler.ts'
+import type { ServiceControl } from './service-control.ts'
+import { systemHandler } from './system-handler.ts'
+import { toWireError } from './wire-errors.ts'
+import { transferHandler } from './transfer-handler.ts'
+
+export interface ApiParts {
+  readonly places: Places
+  /** `1.2.3`. */
+  readonly version: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  readonly log: Log
+  readonly requests: RequestTable
+  readonly providers: Providers
+  readonly mounts: MountManager
+  readonly service: ServiceControl
+  /** SO_PEERCRED of a connected socket: `native.peerCredentials`. */
+  readonly peerCredentials: (descriptor: number) => { readonly uid: number }
+}
+
+export interface Api {
+  /** Ends streams, lets calls at work end within `graceMs`, then cuts them. */
+  close(graceMs: number): Promise<void>
+}
+
+const maxRequestBytes = 4 * 1024 * 1024
+const maxAnswerBytes = 32 * 1024 * 1024
+const maxStreams = 1000
+
+/** Opens the service's door: every service of the contract as gRPC, gRPC-Web and Connect on the unix socket. */
+export async function openApi(parts: ApiParts): Promise<Api> {
+  const ending = new AbortController()
+  const routes = routesOf(parts)
+  for (const { service } of routes) service.methods.forEach(policyOf)
+
+  const principals = new WeakMap<object, Parameters<typeof handle>[2]>()
+  const adapter = connectNodeAdapter({
+    routes: (router) => routes.forEach(({ add }) => add(router)),
+    interceptors: [guardCalls(parts.log, maxStreams)],
+    readMaxBytes: maxRequestBytes,
+    writeMaxBytes: maxAnswerBytes,
+    shutdownSignal: ending.signal,
+    contextValues: (request) => createContextValues().set(principalKey, principals.get(request) ?? null),
+  })
+  const handle: Parameters<typeof openListener>[0]['handle'] = (request, response, principal) => {
+    principals.set(request, principal)
+    adapter(request, response)
+  }
+
+  const listener = await openListener({
+    socketPath: parts.places.socket,
+    folderMode: parts.places.kind === 'system' ? 0o750 : 0o700,
+    admit: (socket: Socket) => principalOfPeer(parts.peerCredentials(descriptorOf(socket)).uid, ownUid()),
+    handle,
+    log: parts.log,
+  })
+  return {
+    close: async (graceMs) => {
+      ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
+      await listener.close(graceMs)
+    },
+  }
+}
+
+function ownUid(): number {
+  if (process.getuid === undefined) throw new CloudError('unsupported', 'this system has no user ids')
+  return process.getuid()
+}
+
+function routesOf(parts: ApiParts) {
+  const { providers, mounts, service, places, version, startedAt } = parts
+  const once = createOnce(parts.requests)
+  const contract = [
+    route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, service)),
+    route(ProviderService, providerHandler(providers, once)),
+    route(BrowseService, browseHandler(providers, mounts)),
+    route(MountService, mountHandler(mounts, once)),
+    route(FileService, fileHandler(mounts)),
+    route(TransferService, transferHandler(mounts)),
+    route(LogService, logHandler(places.logs)),
+  ]
+  const names = contract.map((entry) => entry.service.typeName)
+  return [...contract, route(Health, healthHandler(names))]
+}
+
+/** A service with what it does, so that a list of them keeps its types. */
+function route<Service extends DescService>(service: Service, implementation: ServiceImpl<Service>) {
+  return { service, add: (router: ConnectRouter) => router.service(service, implementation) }
+}

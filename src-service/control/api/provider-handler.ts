@@ -1,0 +1,113 @@
+import { clone, create } from '@bufbuild/protobuf'
+import type { JsonObject } from '@bufbuild/protobuf'
+import type { ServiceImpl } from '@connectrpc/connect'
+import { CheckResult, CreateProviderRequestSchema } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import type { CreateProviderRequest, ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { CloudError } from '../../common/errors.ts'
+import { Secret } from '../../common/secret.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import type { CapabilityCheck } from '../providers/account.ts'
+import type { Provider, Providers } from '../providers/providers.ts'
+import type { CreateOnce } from './create-once.ts'
+import { pageOf } from './page.ts'
+import { checkMask, readEtag, readOptionChange, readOptions, writeEtag, writeManagedBy, writeTime } from './wire-values.ts'
+
+/** ProviderService in terms of `Providers`. */
+export function providerHandler(providers: Providers, once: CreateOnce): ServiceImpl<typeof ProviderService> {
+  return {
+    listProviderTypes: () => ({ providerTypes: providers.types.map(writeType) }),
+
+    listProviders: async (request) => {
+      const { entries, nextPageToken } = pageOf(await providers.list(), (provider) => provider.record.name, request)
+      return { providers: entries.map(writeProvider), nextPageToken }
+    },
+
+    getProvider: async (request) => ({ provider: writeProvider(await providers.get(request.id)) }),
+
+    createProvider: async (request, context) => {
+      const given = request.provider ?? missing('provider')
+      const draft = { name: given.name, type: given.type, options: readOptions(given.options), secrets: readSecrets(request.secrets) }
+      const comparable = withoutSecrets(request)
+      const id = await once.run('CreateProvider', request.requestId, CreateProviderRequestSchema, comparable, async (key) => {
+        return (await providers.create(draft, key, request.test, context.signal)).record.id
+      })
+      return { provider: writeProvider(await providers.get(id)) }
+    },
+
+    updateProvider: async (request) => {
+      const given = request.provider ?? missing('provider')
+      const paths = request.updateMask?.paths ?? []
+      checkMask(paths, ['name'])
+      const stored = await providers.get(given.id)
+      const changed = await providers.update(given.id, readEtag(given.etag), {
+        ...(paths.includes('name') ? { name: given.name } : {}),
+        options: readOptionChange(paths, given.options, stored.record.options),
+        secrets: readSecrets(request.secrets),
+      })
+      return { provider: writeProvider(changed) }
+    },
+
+    removeProvider: async (request) => {
+      await providers.remove(request.id, readEtag(request.etag))
+      return {}
+    },
+
+    testProvider: async (request, context) => ({
+      checks: (await providers.test(request.id, request.remoteRoot, context.signal)).map(writeCheck),
+    }),
+  }
+}
+
+function missing(field: string): never {
+  throw new CloudError('invalid', `${field} is missing`)
+}
+
+function readSecrets(secrets: Readonly<Record<string, string>>): Record<string, Secret> {
+  return Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, new Secret(value)]))
+}
+
+function withoutSecrets(request: CreateProviderRequest): CreateProviderRequest {
+  const copy = clone(CreateProviderRequestSchema, request)
+  const names = Object.keys(copy.secrets).map((name) => [name, ''])
+  return create(CreateProviderRequestSchema, { ...copy, secrets: Object.fromEntries(names), requestId: '' })
+}
+
+function writeProvider({ record, secrets }: Provider) {
+  return {
+    id: record.id,
+    name: record.name,
+    etag: writeEtag(record.revision),
+    managedBy: writeManagedBy(record.managedBy),
+    type: record.type,
+    options: { ...record.options },
+    secrets: secrets.map((secret) => ({ name: secret.name, updateTime: writeTime(secret.storedAt) })),
+    createTime: writeTime(record.createdAt),
+    updateTime: writeTime(record.updatedAt),
+  }
+}
+
+function writeType(descriptor: Descriptor) {
+  const { type, title, summary, maturity, docs, options, presets, capabilities, defaults } = descriptor
+  return {
+    id: type,
+    title,
+    summary,
+    maturity,
+    docs,
+    optionsSchema: asJson(options),
+    presets: presets.map((preset) => ({ name: preset.name, title: preset.title, values: { ...preset.values } })),
+    capabilities: asJson(capabilities),
+    defaults: asJson(defaults),
+  }
+}
+
+/** Descriptors are data: what JSON makes of them is what they are. */
+function asJson(data: object): JsonObject {
+  const copy: JsonObject = JSON.parse(JSON.stringify(data))
+  return copy
+}
+
+function writeCheck({ name, result, detail }: CapabilityCheck) {
+  const results = { yes: CheckResult.YES, no: CheckResult.NO, unknown: CheckResult.UNSPECIFIED }
+  return { name, result: results[result], detail }
+}

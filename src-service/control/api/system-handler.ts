@@ -1,0 +1,67 @@
+import type { ServiceImpl } from '@connectrpc/connect'
+import { apiLevel } from '../../../proto/client/api-level.ts'
+import { DiagnosisResult } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
+import type { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
+import type { Mount, MountManager, QueueCounts } from '../mounts/mount-manager-contract.ts'
+import type { ServiceControl } from './service-control.ts'
+import { readDuration, writeQueue, writeTime } from './wire-values.ts'
+
+/** What the service says of itself. */
+export interface ServiceFacts {
+  /** `1.2.3`. */
+  readonly version: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  readonly state: string
+  readonly kind: 'user' | 'system'
+}
+
+/** SystemService in terms of the service's parts. */
+export function systemHandler(facts: ServiceFacts, mounts: MountManager, service: ServiceControl): ServiceImpl<typeof SystemService> {
+  return {
+    getVersion: () => ({ version: facts.version, apiLevel }),
+
+    getStatus: async (_request, { signal }) => {
+      const all = await mounts.list(signal)
+      return {
+        version: facts.version,
+        pid: process.pid,
+        startTime: writeTime(facts.startedAt),
+        stateDir: facts.state,
+        kind: facts.kind,
+        mounts: all.length,
+        mounted: all.filter((mount) => mount.status.state === 'mounted').length,
+        queue: writeQueue(sumOfQueues(all)),
+        queueComplete: all.every((mount) => mount.status.queue !== null),
+      }
+    },
+
+    diagnose: async (_request, { signal }) => {
+      const results = { ok: DiagnosisResult.OK, warning: DiagnosisResult.WARNING, failure: DiagnosisResult.FAILURE }
+      return { diagnoses: (await mounts.diagnose(signal)).map((found) => ({ ...found, result: results[found.result] })) }
+    },
+
+    shutdown: async (request, { signal }) => {
+      const timeout = request.uploadTimeout === undefined ? null : readDuration(request.uploadTimeout)
+      const unsent = await service.shutdown(timeout, signal)
+      return { unsent: unsent.map(({ mountId, name, queue }) => ({ mountId, name, queue: writeQueue(queue) })) }
+    },
+
+    restart: () => {
+      service.restart()
+      return {}
+    },
+  }
+}
+
+function sumOfQueues(mounts: readonly Mount[]): QueueCounts {
+  const sum = { files: 0, bytes: 0, parked: 0, uploading: 0 }
+  for (const { status } of mounts) {
+    if (status.queue === null) continue
+    sum.files += status.queue.files
+    sum.bytes += status.queue.bytes
+    sum.parked += status.queue.parked
+    sum.uploading += status.queue.uploading
+  }
+  return sum
+}

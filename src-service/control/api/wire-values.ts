@@ -1,0 +1,97 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt'
+import type { JsonObject } from '@bufbuild/protobuf'
+import { ManagedBy } from '../../../proto/gen/cloudmoor/v1/resources_pb.js'
+import { CloudError } from '../../common/errors.ts'
+import type { QueueCounts } from '../mounts/mount-manager-contract.ts'
+import type { ManagedBy as RecordManagedBy, Options, OptionValue } from '../store/records.ts'
+
+/** Options as the wire has them: scalars only. Throws `invalid`. */
+export function readOptions(options: JsonObject | undefined): Options {
+  const read: Record<string, OptionValue> = {}
+  for (const [name, value] of Object.entries(options ?? {})) {
+    if (value === null || typeof value === 'object') {
+      throw new CloudError('invalid', `option '${name}' must be a text, a number or a boolean`)
+    }
+    read[name] = value
+  }
+  return read
+}
+
+/**
+ * Which options an update mask changes: value, or null = back to its default. `options` replaces all of them,
+ * `options.NAME` one.
+ */
+export function readOptionChange(paths: readonly string[], given: JsonObject | undefined, stored: Options): Record<string, OptionValue | null> {
+  const options = readOptions(given)
+  const change: Record<string, OptionValue | null> = {}
+  for (const path of paths) {
+    if (path === 'options') {
+      for (const name of Object.keys(stored)) change[name] = null
+      Object.assign(change, options)
+    } else if (path.startsWith('options.')) {
+      const name = path.slice('options.'.length)
+      change[name] = options[name] ?? null
+    }
+  }
+  return change
+}
+
+/** Throws `invalid` for a path that is neither one of `allowed` nor an option. */
+export function checkMask(paths: readonly string[], allowed: readonly string[]): void {
+  for (const path of paths) {
+    if (allowed.includes(path) || path === 'options' || /^options\.[^.]+$/.test(path)) continue
+    throw new CloudError('invalid', `update_mask: '${path}' cannot be changed`, { hint: `One of ${allowed.join(', ')}, options, options.NAME.` })
+  }
+}
+
+export function writeEtag(revision: number): string {
+  return String(revision)
+}
+
+/** Null = whatever it is now. Throws `conflict` for what is no etag of ours: it cannot match. */
+export function readEtag(etag: string): number | null {
+  if (etag === '') return null
+  const revision = /^[1-9]\d{0,14}$/.test(etag) ? Number(etag) : null
+  if (revision === null) throw new CloudError('conflict', 'the etag does not match', { hint: 'Read it again and repeat the change.' })
+  return revision
+}
+
+export function writeManagedBy(managedBy: RecordManagedBy): ManagedBy {
+  switch (managedBy) {
+    case 'api':
+      return ManagedBy.API
+    case 'file':
+      return ManagedBy.FILE
+  }
+}
+
+export function writeTime(milliseconds: number): Timestamp {
+  return timestampFromMs(milliseconds)
+}
+
+/** Milliseconds; negative ones count as 0. */
+export function readDuration(duration: Duration): number {
+  return Math.max(0, Number(duration.seconds) * 1000 + Math.round(duration.nanos / 1_000_000))
+}
+
+/** A safe whole number out of a 64-bit field. Throws `invalid`. */
+export function readInteger(field: string, value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new CloudError('invalid', `${field} is too large`)
+  return Number(value)
+}
+
+export function writeQueue(queue: QueueCounts) {
+  return {
+    files: BigInt(queue.files),
+    bytes: BigInt(queue.bytes),
+    parked: BigInt(queue.parked),
+    uploading: BigInt(queue.uploading),
+  }
+}
+
+/** How many entries an answer has: `asked`, or the default for 0. Throws `invalid` out of range. */
+export function readLimit(field: string, asked: number, byDefault: number, most: number): number {
+  if (asked < 0 || asked > most) throw new CloudError('invalid', `${field} must be between 0 and ${most}`)
+  return asked === 0 ? byDefault : asked
+}

@@ -1,0 +1,103 @@
+import { CloudError } from '../../common/errors.ts'
+import type { Secret } from '../../common/secret.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { nearestName, validateOptions } from '../../drive/connectors/validate-options.ts'
+import type { Options, OptionValue, ProviderRecord } from '../store/records.ts'
+
+type Secrets = Readonly<Record<string, Secret>>
+
+const maxSecretLength = 64 * 1024
+
+/** What the descriptors allow, ask for and forbid. */
+export function createAccountRules(descriptors: readonly Descriptor[]) {
+  function descriptorOf(type: string): Descriptor {
+    const found = descriptors.find((descriptor) => descriptor.type === type)
+    if (found !== undefined) return found
+    const names = descriptors.map((descriptor) => descriptor.type)
+    const like = nearestName(type, names)
+    throw new CloudError('invalid', type === '' ? 'the provider type is missing' : `there is no provider type '${type}'`, {
+      code: 'UNKNOWN_TYPE',
+      hint: like === undefined ? `Known types: ${names.join(', ')}.` : `Did you mean ${like}?`,
+    })
+  }
+
+  return {
+    /** Options as they are stored, and the secrets that were really given. */
+    checkNew: (draft: { readonly type: string; readonly options: Options; readonly secrets: Secrets }) => {
+      const secrets = givenOnly(draft.secrets)
+      checkValues(draft.secrets)
+      return { options: checkOptions(descriptorOf(draft.type), draft.options, Object.keys(secrets)), secrets }
+    },
+
+    /** Options as they will be stored, secrets to replace, and names of secrets to forget. */
+    checkChange: (
+      stored: ProviderRecord,
+      change: { readonly options: Readonly<Record<string, OptionValue | null>>; readonly secrets: Secrets },
+    ) => {
+      const descriptor = descriptorOf(stored.type)
+      checkValues(change.secrets)
+      const replaced = givenOnly(change.secrets)
+      const forgotten = Object.keys(change.secrets).filter((name) => !Object.hasOwn(replaced, name))
+      const left = Object.keys(stored.secretRefs).filter((name) => !forgotten.includes(name))
+      const options = checkOptions(descriptor, mergeOptions(stored.options, change.options), [...new Set([...left, ...Object.keys(replaced)])])
+      checkDestination(descriptor, stored, options, Object.keys(change.secrets))
+      return { options, replaced, forgotten }
+    },
+
+    withDefaults: (type: string, options: Options): Options => effective(descriptorOf(type), options),
+  }
+}
+
+/** An empty value counts as not given. */
+function givenOnly(secrets: Secrets): Record<string, Secret> {
+  return Object.fromEntries(Object.entries(secrets).filter(([, value]) => value.reveal() !== ''))
+}
+
+function mergeOptions(stored: Options, change: Readonly<Record<string, OptionValue | null>>): Options {
+  const merged: Record<string, OptionValue> = { ...stored }
+  for (const [name, value] of Object.entries(change)) {
+    if (value === null) delete merged[name]
+    else merged[name] = value
+  }
+  return merged
+}
+
+/** Options with the schema's types. */
+function checkOptions(descriptor: Descriptor, options: Options, secrets: readonly string[]): Options {
+  const { values, problems } = validateOptions(descriptor, { options, secrets })
+  if (problems.length === 0) return values
+  const unknown = problems.some((problem) => problem.reason === 'unknown')
+  throw new CloudError('invalid', problems.map((problem) => problem.message).join(' '), unknown ? { code: 'UNKNOWN_OPTION' } : {})
+}
+
+/** Says nothing about a value but its length. */
+function checkValues(secrets: Secrets): void {
+  for (const [name, value] of Object.entries(secrets)) {
+    if (value.reveal().length > maxSecretLength) throw new CloudError('invalid', `the secret '${name}' is longer than ${maxSecretLength} characters`)
+    if (value.reveal().includes('\0')) throw new CloudError('invalid', `the secret '${name}' holds a NUL character`)
+  }
+}
+
+/** Who changes where secrets are sent must know them: all that stay stored have to be given again (or forgotten). */
+function checkDestination(descriptor: Descriptor, stored: ProviderRecord, options: Options, given: readonly string[]): void {
+  const before = effective(descriptor, stored.options)
+  const after = effective(descriptor, options)
+  const changed = Object.entries(descriptor.options.properties)
+    .filter(([name, schema]) => schema.destination === true && before[name] !== after[name])
+    .map(([name]) => name)
+  const kept = Object.keys(stored.secretRefs).filter((name) => !given.includes(name))
+  if (changed.length === 0 || kept.length === 0) return
+  throw new CloudError('sign-in', `a change of ${changed.join(', ')} sends the stored secrets to another place: give ${kept.join(', ')} again`, {
+    code: 'SECRETS_NEEDED',
+    hint: `Add ${kept.map((name) => `--set-secret ${name}=-`).join(' ')}`,
+  })
+}
+
+function effective(descriptor: Descriptor, options: Options): Options {
+  const values: Record<string, OptionValue> = {}
+  for (const [name, schema] of Object.entries(descriptor.options.properties)) {
+    const value = options[name] ?? schema.default
+    if (value !== undefined) values[name] = value
+  }
+  return values
+}

@@ -1,0 +1,171 @@
+import { CloudError } from '../../common/errors.ts'
+import { newId } from '../../common/ids.ts'
+import type { Secret } from '../../common/secret.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { checkName } from '../store/names.ts'
+import type { Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
+import type { ProviderTable } from '../store/store.ts'
+import type { Account, AccountProber, CapabilityCheck } from './account.ts'
+import { createAccountRules } from './account-rules.ts'
+import { serialise } from './serialise.ts'
+
+/** Saved accounts. Secrets go in and are never given out, except to workers through `account`. */
+export interface Providers {
+  readonly types: readonly Descriptor[]
+  /** By name. */
+  list(): Promise<readonly Provider[]>
+  get(id: string): Promise<Provider>
+  /** @param test tries the account first, and saves nothing if that fails. */
+  create(draft: ProviderDraft, request: RequestKey | null, test: boolean, signal: AbortSignal): Promise<Provider>
+  /** @param revision must match; null = whatever it is. */
+  update(id: string, revision: number | null, change: ProviderUpdate): Promise<Provider>
+  remove(id: string, revision: number | null): Promise<void>
+  /** Tries a saved account. */
+  test(id: string, remoteRoot: string, signal: AbortSignal): Promise<readonly CapabilityCheck[]>
+  /** The account with its secrets, for a worker. `damaged` if a secret does not open. */
+  account(id: string): Promise<Account>
+  /** Calls the listener with the id of an account whose options or secrets changed; the result ends that. */
+  onChange(listener: (id: string) => void): () => void
+  /** Forgets secrets that belong to no account: what a crash between two steps left. Called at start. */
+  sweep(): Promise<void>
+}
+
+export interface Provider {
+  readonly record: ProviderRecord
+  readonly secrets: readonly { readonly name: string; readonly storedAt: number }[]
+}
+
+export interface ProviderDraft {
+  readonly name: string
+  readonly type: string
+  readonly options: Options
+  /** By option name; empty ones count as not given. */
+  readonly secrets: Readonly<Record<string, Secret>>
+}
+
+export interface ProviderUpdate {
+  readonly name?: string
+  /** Null = back to the default; those not named stay. */
+  readonly options: Readonly<Record<string, OptionValue | null>>
+  /** An empty one is forgotten; those not named stay. */
+  readonly secrets: Readonly<Record<string, Secret>>
+}
+
+/** What `Providers` needs of the vault. */
+export interface AccountSecrets {
+  put(owner: string, name: string, value: Secret): Promise<string>
+  get(reference: string): Promise<Secret>
+  remove(references: readonly string[]): Promise<void>
+  list(): Promise<readonly { readonly id: string; readonly owner: string; readonly createdAt: number }[]>
+}
+
+export interface ProviderParts {
+  readonly table: ProviderTable
+  readonly secrets: AccountSecrets
+  readonly prober: AccountProber
+  readonly descriptors: readonly Descriptor[]
+}
+
+export function createProviders({ table, secrets, prober, descriptors }: ProviderParts): Providers {
+  const rules = createAccountRules(descriptors)
+  const listeners = new Set<(id: string) => void>()
+  /** Changes come one after the other: reading, deciding and writing belong together. */
+  const inTurn = serialise()
+
+  async function view(records: readonly ProviderRecord[]): Promise<Provider[]> {
+    const times = new Map((await secrets.list()).map((secret) => [secret.id, secret.createdAt]))
+    return records.map((record) => ({
+      record,
+      secrets: Object.entries(record.secretRefs).map(([name, reference]) => ({ name, storedAt: times.get(reference) ?? record.updatedAt })),
+    }))
+  }
+
+  async function viewOne(record: ProviderRecord): Promise<Provider> {
+    const [provider] = await view([record])
+    if (provider === undefined) throw new CloudError('internal', 'a view without its record')
+    return provider
+  }
+
+  async function accountOf(record: ProviderRecord): Promise<Account> {
+    const values: Record<string, Secret> = {}
+    for (const [name, reference] of Object.entries(record.secretRefs)) values[name] = await secrets.get(reference)
+    return { type: record.type, options: rules.withDefaults(record.type, record.options), secrets: values }
+  }
+
+  /** Stores new values, then calls `save` with their references; if that fails they are forgotten again. */
+  async function withSecrets<T>(owner: string, values: Readonly<Record<string, Secret>>, save: (references: Record<string, string>) => Promise<T>) {
+    const references: Record<string, string> = {}
+    try {
+      for (const [name, value] of Object.entries(values)) references[name] = await secrets.put(owner, name, value)
+      return await save(references)
+    } catch (caught) {
+      await secrets.remove(Object.values(references)).catch(() => {})
+      throw caught
+    }
+  }
+
+  return {
+    types: descriptors,
+    list: async () => view(await table.list()),
+    get: async (id) => viewOne(await table.get(id)),
+
+    create: async (draft, request, test, signal) => {
+      checkName('provider', draft.name)
+      const { options, secrets: given } = rules.checkNew(draft)
+      if (test) await prober.probe({ type: draft.type, options: rules.withDefaults(draft.type, options), secrets: given }, '', signal)
+      return inTurn(async () => {
+        const id = newId()
+        return withSecrets(id, given, async (secretRefs) =>
+          viewOne(await table.insert({ id, name: draft.name, type: draft.type, options, secretRefs, managedBy: 'api' }, request)),
+        )
+      })
+    },
+
+    update: (id, revision, change) =>
+      inTurn(async () => {
+        const stored = await table.get(id)
+        refuseForeign(stored)
+        if (change.name !== undefined) checkName('provider', change.name)
+        const { options, replaced, forgotten } = rules.checkChange(stored, change)
+        const updated = await withSecrets(id, replaced, (references) => {
+          const kept = Object.fromEntries(Object.entries(stored.secretRefs).filter(([name]) => !forgotten.includes(name)))
+          const name = change.name === undefined ? {} : { name: change.name }
+          return table.update(id, revision, { ...name, options, secretRefs: { ...kept, ...references } })
+        })
+        const current = new Set(Object.values(updated.secretRefs))
+        await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !current.has(reference)))
+        for (const listener of listeners) listener(id)
+        return viewOne(updated)
+      }),
+
+    remove: (id, revision) =>
+      inTurn(async () => {
+        const stored = await table.get(id)
+        refuseForeign(stored)
+        await table.remove(id, revision)
+        await secrets.remove(Object.values(stored.secretRefs))
+      }),
+
+    test: async (id, remoteRoot, signal) => prober.probe(await accountOf(await table.get(id)), remoteRoot, signal),
+    account: async (id) => accountOf(await table.get(id)),
+
+    onChange: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+
+    sweep: () =>
+      inTurn(async () => {
+        const used = new Set((await table.list()).flatMap((record) => Object.values(record.secretRefs)))
+        await secrets.remove((await secrets.list()).map((secret) => secret.id).filter((id) => !used.has(id)))
+      }),
+  }
+}
+
+function refuseForeign(record: ProviderRecord): void {
+  if (record.managedBy === 'api') return
+  throw new CloudError('read-only', `the provider '${record.name}' belongs to a configuration file`, {
+    code: 'MANAGED_ELSEWHERE',
+    hint: 'Change it there.',
+  })
+}
