@@ -1,0 +1,151 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadNative } from '../../src-service/common/native/load-native.ts'
+import { defaultGeometry } from '../../src-service/common/frames/messages.ts'
+import type { SessionCounters } from '../../src-service/drive/fuse/session.ts'
+
+export type WorkerKind = 'memory' | 'slow' | 'journal'
+
+const serve = join(import.meta.dirname, 'serve.ts')
+const detach = 2
+
+/** True where this process may mount; the tests need nothing else from the machine. */
+export function canMount(): boolean {
+  try {
+    return loadNative().canMount()
+  } catch {
+    return false
+  }
+}
+
+export interface Ran {
+  readonly code: number | null
+  readonly output: string
+}
+
+/** Runs a program to its end. Only children touch the mount: a test that did so itself could wait for its own worker. */
+export async function run(command: string, args: readonly string[], cwd = '/', seconds = 60): Promise<Ran> {
+  const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: '/nonexistent', LC_ALL: 'C' } })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()))
+  const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000)
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(timer)
+  return { code, output }
+}
+
+/** A mount whose connection this process holds, as the supervisor does, served by a worker process that may die. */
+export class Mounted {
+  readonly path: string
+  readonly folder: string
+  readonly memoryFd: number
+  readonly header: Buffer
+  /** Number of the connection below /sys/fs/fuse/connections. */
+  readonly connection: number
+  readonly #fuseFd: number
+  readonly #watchdog: ChildProcess
+  worker: ChildProcess | null = null
+  /** What the workers said, `ready` excepted. */
+  said: string[] = []
+
+  private constructor(folder: string, fuseFd: number, memoryFd: number) {
+    this.folder = folder
+    this.path = join(folder, 'mount')
+    this.#fuseFd = fuseFd
+    this.memoryFd = memoryFd
+    this.header = loadNative().mapHeader(memoryFd)
+    this.connection = connectionOf(this.path)
+    const abort = `sleep 170; echo 1 > /sys/fs/fuse/connections/${this.connection}/abort`
+    this.#watchdog = spawn('sh', ['-c', abort], { stdio: 'ignore', detached: true })
+  }
+
+  static async make(kind: WorkerKind): Promise<Mounted> {
+    const native = loadNative()
+    const folder = mkdtempSync(join(tmpdir(), 'fuse-test-'))
+    mkdirSync(join(folder, 'mount'))
+    const fuseFd = await native.mountDirect(join(folder, 'mount'), {
+      source: 'cloudmoor:test',
+      allowOther: true,
+      readOnly: false,
+      maxRead: 1024 * 1024,
+    })
+    const mounted = new Mounted(folder, fuseFd, native.createRequestMemory(defaultGeometry))
+    await mounted.start(kind, false)
+    return mounted
+  }
+
+  /** Starts a worker and waits until it serves. */
+  async start(kind: WorkerKind, takenOver: boolean): Promise<void> {
+    const worker = spawn(process.execPath, [serve, kind, this.folder, takenOver ? 'takenOver' : 'fresh'], {
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'inherit', this.#fuseFd, this.memoryFd],
+    })
+    this.worker = worker
+    const ready = Promise.withResolvers<null>()
+    let partial = ''
+    worker.stdout?.on('data', (bytes: Buffer) => {
+      const lines = (partial + bytes.toString()).split('\n')
+      partial = lines.pop() ?? ''
+      for (const line of lines) {
+        if (line === 'ready') ready.resolve(null)
+        else this.said.push(line)
+      }
+    })
+    worker.once('exit', () => ready.resolve(null))
+    await ready.promise
+  }
+
+  /** Requests that the kernel waits for. */
+  waiting(): number {
+    return Number(readFileSync(`/sys/fs/fuse/connections/${this.connection}/waiting`, 'utf8'))
+  }
+
+  /** Kills the worker and waits until it is gone. */
+  async kill(): Promise<void> {
+    const { worker } = this
+    if (worker === null || worker.exitCode !== null || worker.signalCode !== null) return
+    const gone = once(worker, 'exit')
+    worker.kill('SIGKILL')
+    await gone
+  }
+
+  /** Ends the worker in order. @returns what it counted. */
+  async finish(): Promise<SessionCounters> {
+    const { worker } = this
+    if (worker === null) throw new Error('no worker')
+    const gone = once(worker, 'close')
+    worker.kill('SIGTERM')
+    await gone
+    const line = this.said.findLast((said) => said.startsWith('counters '))
+    if (line === undefined) throw new Error(`no counters: ${this.said.join('\n')}`)
+    return JSON.parse(line.slice('counters '.length)) as SessionCounters
+  }
+
+  async unmount(): Promise<void> {
+    await loadNative().unmount(this.path, detach)
+  }
+
+  /** Leaves nothing behind, whatever state the mount is in. */
+  async remove(): Promise<void> {
+    const native = loadNative()
+    await this.unmount().catch(() => undefined)
+    await this.kill()
+    native.closeFd(this.#fuseFd)
+    native.closeFd(this.memoryFd)
+    if (this.#watchdog.pid !== undefined) process.kill(-this.#watchdog.pid, 'SIGKILL')
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** Minor number of the mount's device, from the mount table, which asks nothing of the mount itself. */
+function connectionOf(path: string): number {
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const [, , device, , point] = line.split(' ')
+    if (point === path && device !== undefined) return Number(device.split(':')[1])
+  }
+  throw new Error(`${path} is not mounted`)
+}

@@ -1,0 +1,43 @@
+/**
+ * A worker for the tests: serves the connection on descriptors 3 (/dev/fuse) and 4 (request memory).
+ * Arguments: memory | slow | journal, the folder of the journal, 'fresh' or 'takenOver'.
+ * Says `ready` when it reads requests; at SIGTERM it stops and prints its counters.
+ */
+import { writeSync } from 'node:fs'
+import { loadNative } from '../../src-service/common/native/load-native.ts'
+import { openSession } from '../../src-service/drive/fuse/session.ts'
+import { memoryContents } from './contents.ts'
+import { openJournaled } from './journal.ts'
+import type { Journaled } from './journal.ts'
+import { memoryRequestLog } from './memory-request-log.ts'
+import { slowly } from './slow-filesystem.ts'
+import { TestFilesystem } from './test-filesystem.ts'
+
+const [kind, folder = '', connection] = process.argv.slice(2)
+
+function drive(): Pick<Journaled, 'requestLog'> & { readonly filesystem: TestFilesystem } {
+  if (kind === 'journal') return openJournaled(folder)
+  return { filesystem: new TestFilesystem(memoryContents()), requestLog: memoryRequestLog() }
+}
+
+const { filesystem, requestLog } = drive()
+const say = (line: string): void => void writeSync(1, `${line}\n`)
+const session = openSession({
+  native: loadNative(),
+  fuseFd: 3,
+  memoryFd: 4,
+  filesystem: kind === 'slow' ? slowly(filesystem, () => Math.random() * 2) : filesystem,
+  requestLog,
+  takenOver: connection === 'takenOver',
+  allowPassthrough: false,
+  deadlines: { metadataMs: 15_000, readMs: 60_000 },
+  onClosed: () => process.exit(0),
+  log: (level, message, fields) => say(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
+})
+process.once('SIGTERM', () => {
+  say(`counters ${JSON.stringify(session.counters())}`)
+  session.stop()
+  process.exit(0)
+})
+await session.ready
+say('ready')
