@@ -8,7 +8,7 @@ import { installation, stateFolder } from './places.ts'
 import type { Service } from './service.ts'
 import { connectTo, isGone } from './service.ts'
 
-const deadlineMs = 20_000
+const deadlineMs = 30_000
 const shownLines = 15
 
 /** The service that answers, or the user's own, started now. With `--server` nothing is started: it may be anybody's. */
@@ -48,6 +48,7 @@ async function startService(environment: NodeJS.ProcessEnv): Promise<Service> {
   // Another service may have won a race for the same home: then ours ends, and that is fine.
   const other = await tryConnect()
   if (other !== undefined) return other
+  if (ended === undefined) child.kill('SIGTERM')
   throw new Failure(`the service did not start: ${ended ?? `no answer within ${deadlineMs / 1000} s`}${await lastLines(logPath)}`, {
     exitCode: exitCodes.noService,
     reason: 'SERVICE_START',

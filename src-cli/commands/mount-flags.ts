@@ -33,7 +33,12 @@ export function withMountFlags(command: Command): Command {
     .option('--gid <gid>', 'group of files that have none of their own', wholeFlag)
     .option('--umask <mask>', 'bits taken from the default modes, octal', umaskFlag)
     .option('--shared', 'other mounts may write to the same remote folder')
-    .option('-o, --option <key=value>', 'fsync=remote, attributes=exact, freshness=strict, xattrs=on, writeBackSeconds=N; repeatable', collect, [])
+    .option(
+      '-o, --option <key=value>',
+      'fsync=remote, attributes=exact, freshness=strict, xattrs=on, writeBackSeconds=N; repeatable',
+      collect,
+      [],
+    )
 }
 
 const optionNames = ['fsync', 'attributes', 'freshness', 'xattrs', 'writeBackSeconds'] as const

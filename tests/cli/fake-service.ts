@@ -8,7 +8,12 @@ import { FileService, FileState, FileType } from '../../proto/gen/cloudmoor/v1/f
 import { LogLevel, LogService } from '../../proto/gen/cloudmoor/v1/log_pb.js'
 import type { MountSchema, StopMountRequest, UpdateMountRequest } from '../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ConditionKind, MountAccess, MountService, MountState } from '../../proto/gen/cloudmoor/v1/mount_pb.js'
-import type { CreateProviderRequest, ProviderSchema, UpdateProviderRequest } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
+import type {
+  CreateProviderRequest,
+  ProviderSchema,
+  ProviderTypeSchema,
+  UpdateProviderRequest,
+} from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
@@ -94,8 +99,8 @@ export function refusal(code: Code, reason: string, message: string, hint = ''):
   return new ConnectError(message, code, undefined, [info, { desc: RequestInfoSchema, value: { requestId: 'c-7' } }])
 }
 
-/** @param calls takes what was asked for. */
-export function fakeConnection(calls: Calls): ServiceConnection {
+/** @param calls takes what was asked for. @param types provider types, if not those made up for these tests */
+export function fakeConnection(calls: Calls, types: readonly MessageInitShape<typeof ProviderTypeSchema>[] = [s3]): ServiceConnection {
   const transport = createRouterTransport(({ service }) => {
     service(SystemService, {
       getVersion: () => ({ version: '0.1.0', apiLevel: 1 }),
@@ -113,7 +118,7 @@ export function fakeConnection(calls: Calls): ServiceConnection {
       diagnose: () => ({ diagnoses: [{ name: 'vault', result: DiagnosisResult.WARNING, detail: 'locked', hint: 'unlock it' }] }),
     })
     service(ProviderService, {
-      listProviderTypes: () => ({ providerTypes: [s3] }),
+      listProviderTypes: () => ({ providerTypes: [...types] }),
       listProviders: ({ name }) => ({ providers: name === '' || name === 'photos' ? [photos] : [] }),
       getProvider: () => ({ provider: photos }),
       createProvider: (request) => {

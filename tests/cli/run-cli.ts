@@ -1,3 +1,5 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { ProviderTypeSchema } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import type { Cli } from '../../src-cli/cli.ts'
 import { exitCodes } from '../../src-cli/exit-codes.ts'
 import { Failure } from '../../src-cli/failure.ts'
@@ -18,6 +20,8 @@ export interface World {
   readonly service?: 'up' | 'down'
   readonly stdin?: string
   readonly prompts?: Prompts
+  /** Provider types of the fake service; made up unless given. */
+  readonly types?: readonly MessageInitShape<typeof ProviderTypeSchema>[]
 }
 
 /** Runs one command line against the fake service. */
@@ -35,7 +39,7 @@ export async function runCli(args: readonly string[], world: World = {}): Promis
             hint: 'cloudmoor service start',
           }),
         )
-      : Promise.resolve({ ...fakeConnection(calls), place })
+      : Promise.resolve({ ...fakeConnection(calls, world.types), place })
   const cli: Cli = {
     output: {
       json: args.includes('--json'),
