@@ -251,6 +251,7 @@ static void test_full(void) {
   b.memory = memory;
   for (uint64_t i = 1; i <= 100; i++) ask(&b, 64, FUSE_GETATTR, i);
   CHECK(door_read(&b.door, b.pairs) == DOOR_BATCH);
+  for (uint32_t i = 0; i < SLABS; i++) CHECK(request_at(&b, DOOR_HEADER_SIZE + i * SLAB)->unique == 0);
   CHECK(door_read(&b.door, b.pairs) == 100 - DOOR_BATCH && b.door.counters.requests == 100);
   tear_down(&b);
 }
@@ -276,7 +277,7 @@ static void test_hostile_frames(void) {
   CHECK(door_read(&b.door, b.pairs) == -ENODEV);
   CHECK(door_poll(&b.door, b.pairs) == -ENODEV);
   // The kernel is gone: the place is freed all the same.
-  CHECK(door_reply(&b.door, b.pairs[0], 0, NULL, 0) < 0 && b.door.free_slot_count == SLOTS);
+  CHECK(door_reply(&b.door, b.pairs[0], 0, NULL, 0) < 0 && b.door.free_slot_count == SLOTS && answered(&b) == 0);
   b.kernel = -1;
   tear_down(&b);
 }

@@ -37,7 +37,7 @@ export async function testMount(native: Native): Promise<TestMount> {
       await native.unmount(path, 2).catch(() => undefined)
       native.closeFd(fuseFd)
       native.closeFd(memoryFd)
-      if (watchdog.pid !== undefined) process.kill(-watchdog.pid) // its group: the shell and its sleep
+      if (watchdog.exitCode === null && watchdog.pid !== undefined) process.kill(-watchdog.pid) // its group: the shell and its sleep
       rmSync(path, { recursive: true, force: true })
     },
   }

@@ -68,15 +68,22 @@ export interface Door {
   readonly batch: Uint32Array
   /** Begins to read requests. Before this, leftovers are found by `leftovers()` and answered. */
   start(): void
-  /** Stops reading; unanswered requests stay in memory for a successor. */
+  /**
+   * Stops reading and lets go of the connection; unanswered requests stay in memory for a successor. No callback follows.
+   * The process does not end by itself between start() and stop() or onClosed.
+   */
   stop(): void
-  /** Requests left by a dead predecessor, [offset, length] pairs; slots first; a slab whose unique is also in a slot is dropped. */
+  /**
+   * Requests left by a dead predecessor, [offset, length] pairs; slots first; a slab whose unique is also in a slot is dropped.
+   * Each is given once. Until asked for they keep their places, also after start().
+   */
   leftovers(): Uint32Array
   /**
    * Answers the request at `offset` and frees its place (unique = 0, release store).
    * @param errno 0, or a positive errno (then no payload).
    * @param payload bytes [payloadOffset, payloadOffset + payloadLength) follow the out header; may lie in `memory`.
-   * @returns 0, or a negative errno from writev (-ENOENT: the kernel no longer waits; the place is freed all the same).
+   * @returns 0, or a negative errno from writev (-ENOENT: the kernel no longer waits; the place is freed all the same);
+   * -EINVAL: no request begins at `offset`; -EBADF: stopped, the request stays in memory.
    */
   reply(offset: number, errno: number, payload: Buffer | null, payloadOffset: number, payloadLength: number): number
   /** Frees the place of a request that has no answer (FORGET, INTERRUPT, BATCH_FORGET). */
@@ -84,7 +91,7 @@ export interface Door {
   /**
    * Writes a notification that never blocks (INVAL_INODE with off = -1, INC_EPOCH) from this thread.
    * @param message whole message with fuse_out_header (unique 0, error = code).
-   * @returns 0 or a negative errno.
+   * @returns 0 or a negative errno; -EINVAL also for a notification that may block.
    */
   notify(message: Buffer): number
   /** Queues a notification that may block (INVAL_ENTRY, DELETE, ranged INVAL_INODE) for the addon's own thread; false when its queue (1,024) is full. */
@@ -100,11 +107,12 @@ export interface Door {
 }
 
 export interface DoorOptions {
+  /** Both are duplicated or mapped: the caller keeps and closes its own. */
   readonly fuseFd: number
   readonly memoryFd: number
   /** Called once per wake-up with the number of requests in `batch`. Must not throw. */
   readonly onRequests: (count: number) => void
-  /** The connection is over (ENODEV after unmount or abort). Called once. */
+  /** The connection is over (ENODEV after unmount, ECONNABORTED after abort), errno positive. Called once, never after stop(). */
   readonly onClosed: (errno: number) => void
   /** Longest time to poll /dev/fuse after a reply before going back to epoll, microseconds; 0 = never. Default 80. */
   readonly pollMicroseconds?: number
@@ -129,20 +137,25 @@ export interface ChannelMessage {
 export interface Channel {
   /** uid, gid and pid of the peer when it connected (SO_PEERCRED). */
   readonly peer: { readonly uid: number; readonly gid: number; readonly pid: number }
-  /** Takes the message; false when 1,024 messages wait already (nothing was taken). Descriptors are duplicated: the caller keeps its own. */
+  /**
+   * Takes the message; false when 1,024 messages wait already or the channel is closed (nothing was taken). Descriptors are
+   * duplicated: the caller keeps its own.
+   * @throws EMSGSIZE over 192 KiB, EINVAL when empty, EBADF for a descriptor that is not open.
+   */
   send(data: Buffer, fds: readonly number[]): boolean
-  /** Closes after what was sent has gone out. */
+  /** Closes after what was sent has gone out, at the latest after 5 s. onClose follows. */
   close(): void
 }
 
 export interface ChannelEvents {
   /** Received descriptors belong to the receiver and are close-on-exec. */
   readonly onMessage: (message: ChannelMessage) => void
-  /** errno name, or undefined at an orderly end. Called once. */
+  /** errno name, or undefined at an orderly end (by either side). Called once. */
   readonly onClose: (code: string | undefined) => void
 }
 
 export interface ChannelServer {
+  /** Stops listening and removes the socket file, if it is still the one made here. Open channels stay. */
   close(): void
 }
 
@@ -198,12 +211,15 @@ export interface Native {
   dupFd(fd: number): number
 
   // process.c
-  /** Listens on a SOCK_SEQPACKET unix socket, mode 0600. Throws EADDRINUSE if the path exists. */
+  /**
+   * Listens on a SOCK_SEQPACKET unix socket, mode 0600. Throws EADDRINUSE if the path exists. `channel` makes the connection a
+   * Channel; it must be called during `onConnection`, else the connection is closed.
+   */
   listenChannel(path: string, onConnection: (channel: (events: ChannelEvents) => Channel) => void): ChannelServer
   connectChannel(path: string, events: ChannelEvents): Channel
   /** SO_PEERCRED of any connected unix socket. */
   peerCredentials(socketFd: number): { readonly uid: number; readonly gid: number; readonly pid: number }
-  /** Drops every capability (effective, permitted, inheritable, ambient) and sets no_new_privs. */
+  /** Drops every capability (effective, permitted, inheritable, ambient) and sets no_new_privs, in all threads. */
   dropCapabilities(): void
   /** True if this process has CAP_SYS_ADMIN effective. */
   canMount(): boolean
@@ -213,6 +229,6 @@ export interface Native {
   setProcessName(name: string): void
   /** sd_notify(3) protocol on $NOTIFY_SOCKET; false when not set. */
   notifySystemd(message: string): boolean
-  /** waitpid(pid, WNOHANG) for a child, or kill(pid, 0) for an adopted process: is it gone? */
+  /** Have all threads of this process ended (reaped or not)? For a child as for an adopted process; takes no exit status away. */
   isGone(pid: number): boolean
 }
