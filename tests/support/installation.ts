@@ -1,0 +1,178 @@
+/** A CloudMoor of its own for a test: own home, own service, driven through the real command line. */
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '../..')
+const cli = join(root, 'bin/cloudmoor')
+
+export interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A provider account: what `config create` is told. */
+export interface AccountSpec {
+  readonly type: string
+  readonly set: Readonly<Record<string, string>>
+  readonly secrets: Readonly<Record<string, string>>
+}
+
+export interface MountStatusJson {
+  readonly name: string
+  readonly state: string
+  readonly reason: string
+  readonly path: string
+  readonly pid: number
+  readonly queue: { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number } | null
+  readonly conditions: readonly { readonly kind: string }[]
+}
+
+export interface StatusJson {
+  readonly service: { readonly pid: number } | null
+  readonly mounts: readonly MountStatusJson[]
+}
+
+/** Runs a program; rejects only if it outlives `timeoutMs` (it is killed then). */
+export function run(command: string, args: readonly string[], options: { input?: string; timeoutMs?: number; env?: NodeJS.ProcessEnv; cwd?: string } = {}): Promise<Outcome> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, {
+      cwd: options.cwd ?? '/',
+      env: options.env ?? process.env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    const timer = setTimeout(() => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      fail(new Error(`${command} ${args.join(' ')} took longer than ${options.timeoutMs ?? 60_000} ms\n${stdout}\n${stderr}`))
+    }, options.timeoutMs ?? 60_000)
+    child.on('error', fail)
+    // Not 'close': a service that the command started keeps the pipes' other ends open only if it inherited them.
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer)
+      setImmediate(() => {
+        done({ code: code ?? (signal === null ? 1 : 128), stdout, stderr })
+      })
+    })
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(options.input ?? '')
+  })
+}
+
+/** Runs a shell script with `set -eu`, outside of any mount; throws with its output unless it exits 0. */
+export async function shell(script: string, timeoutMs = 120_000, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const outcome = await run('/bin/bash', ['-euc', script], { timeoutMs, env: { ...process.env, ...env } })
+  if (outcome.code !== 0) throw new Error(`exit ${outcome.code}\n${script}\n--- stdout\n${outcome.stdout}\n--- stderr\n${outcome.stderr}`)
+  return outcome.stdout
+}
+
+export class Installation implements AsyncDisposable {
+  readonly folder: string
+  readonly home: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+    this.home = join(folder, 'home')
+  }
+
+  static async create(): Promise<Installation> {
+    const folder = await mkdtemp(join(tmpdir(), 'cm-'))
+    await mkdir(join(folder, 'home'), { mode: 0o700 })
+    return new Installation(folder)
+  }
+
+  /** Runs `cloudmoor` and gives its outcome, whatever it is. */
+  attempt(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Promise<Outcome> {
+    return run(cli, args, { ...options, env: { ...process.env, CLOUDMOOR_HOME: this.home } })
+  }
+
+  /** Runs `cloudmoor`; throws with what it printed, and the end of the logs, unless it exits 0. */
+  async cloudmoor(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Promise<string> {
+    const outcome = await this.attempt(args, options)
+    if (outcome.code !== 0) {
+      throw new Error(`cloudmoor ${args.join(' ')}: exit ${outcome.code}\n${outcome.stdout}${outcome.stderr}\n--- logs\n${await this.logs()}`)
+    }
+    return outcome.stdout
+  }
+
+  /** Saves an account. */
+  async account(name: string, spec: AccountSpec): Promise<void> {
+    const secrets = Object.entries(spec.secrets)
+    await this.cloudmoor(
+      [
+        'config', 'create', name, '--provider', spec.type,
+        ...Object.entries(spec.set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+        ...secrets.flatMap(([key]) => ['--set-secret', `${key}=-`]),
+      ],
+      { input: secrets.map(([, value]) => `${value}\n`).join('') },
+    )
+  }
+
+  /** Saves a mount, mounts it and gives its folder. */
+  async mount(name: string, account: string, flags: readonly string[] = []): Promise<string> {
+    const path = join(this.folder, `mnt-${name}`)
+    await mkdir(path, { recursive: true })
+    await this.cloudmoor(['mount', 'add', name, '--provider', account, '--path', path, ...flags])
+    await this.cloudmoor(['mount', name])
+    return path
+  }
+
+  async status(): Promise<StatusJson> {
+    return JSON.parse(await this.cloudmoor(['status', '--json'])) as StatusJson
+  }
+
+  async mountStatus(name: string): Promise<MountStatusJson> {
+    const found = (await this.status()).mounts.find((mount) => mount.name === name)
+    if (found === undefined) throw new Error(`no mount ${name}`)
+    return found
+  }
+
+  /** Waits until the provider has confirmed everything of the mount. */
+  async uploaded(name: string, timeoutMs = 60_000): Promise<void> {
+    const end = performance.now() + timeoutMs
+    for (;;) {
+      const { queue, conditions } = await this.mountStatus(name)
+      if (queue !== null && queue.files === 0) return
+      if (performance.now() > end) {
+        throw new Error(
+          `not uploaded within ${timeoutMs} ms: ${JSON.stringify({ queue, conditions })}\n${await this.cloudmoor(['transfers'])}\n${await this.logs()}`,
+        )
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+
+  async logs(): Promise<string> {
+    const { stdout } = await run('/bin/bash', ['-c', `tail -n 30 "${this.home}"/state/logs/*.log "${this.home}"/logs/*.log 2>/dev/null | tail -c 12000`])
+    return stdout
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.attempt(['service', 'stop'], { timeoutMs: 45_000 }).catch(() => undefined)
+    await this.#leaveNothing()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Whatever a failed test left: mounts below our folder and processes of our home. */
+  async #leaveNothing(): Promise<void> {
+    const mounts = await readFile('/proc/self/mounts', 'utf8')
+    for (const line of mounts.split('\n')) {
+      const [, path] = line.split(' ')
+      if (path?.startsWith(`${this.folder}/`)) await run('umount', ['-l', path], { timeoutMs: 10_000 }).catch(() => undefined)
+    }
+    const { stdout } = await run('/bin/bash', ['-c', `grep -lsz 'CLOUDMOOR_HOME=${this.home}$' /proc/[0-9]*/environ | cut -d/ -f3`])
+    for (const pid of stdout.split('\n').map(Number).filter((id) => id > 1 && id !== process.pid)) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It is gone already.
+      }
+    }
+  }
+}
