@@ -26,12 +26,12 @@ function mountsBelow(folder: string): MountEntry[] {
   return read('/proc/self/mountinfo')
     .split('\n')
     .map((line) => line.split(' '))
-    .filter((fields) => fields[4]?.startsWith(`${folder}/`) === true)
     .map((fields) => ({
       point: (fields[4] ?? '').replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8))),
       connection: fields[2]?.split(':')[1] ?? '',
       fuse: fields.slice(6).some((field) => /^fuse(\.|$)/.test(field)),
     }))
+    .filter((mount) => mount.point.startsWith(`${folder}/`))
     .reverse()
 }
 

@@ -36,7 +36,7 @@ afterEach(() => {
   folder = undefined
 })
 
-it.each(documents)('the runnable blocks of %s run', (document, { skip }) => {
+it.for(documents)('the runnable blocks of %s run', (document, { skip }) => {
   if (process.platform !== 'linux') skip('mounts need Linux')
   if (!existsSync(join(projectRoot, 'dist/service.js'))) skip('the bundles are not built: scripts/build')
   folder = mkdtempSync(join(tmpdir(), 'cloudmoor-docs-'))
