@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -8,10 +8,16 @@ import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { defaultGeometry } from '../../src-service/common/frames/messages.ts'
 import type { SessionCounters } from '../../src-service/drive/fuse/session.ts'
 
-export type WorkerKind = 'memory' | 'slow' | 'journal'
+export type WorkerKind = 'memory' | 'memory-slow' | 'journal' | 'journal-slow'
 
 const serve = join(import.meta.dirname, 'serve.ts')
 const detach = 2
+const control = '/sys/fs/fuse/connections'
+
+/** Some minimal systems do not mount the control file system by themselves. */
+function mountControl(): void {
+  if (!readFileSync('/proc/mounts', 'utf8').includes(` ${control} `)) spawnSync('mount', ['-t', 'fusectl', 'fusectl', control])
+}
 
 /** True where this process may mount; the tests need nothing else from the machine. */
 export function canMount(): boolean {
@@ -44,7 +50,7 @@ export class Mounted {
   readonly folder: string
   readonly memoryFd: number
   readonly header: Buffer
-  /** Number of the connection below /sys/fs/fuse/connections. */
+  /** Number of the connection in the control file system. */
   readonly connection: number
   readonly #fuseFd: number
   readonly #watchdog: ChildProcess
@@ -59,11 +65,12 @@ export class Mounted {
     this.memoryFd = memoryFd
     this.header = loadNative().mapHeader(memoryFd)
     this.connection = connectionOf(this.path)
-    const abort = `sleep 170; echo 1 > /sys/fs/fuse/connections/${this.connection}/abort`
+    const abort = `sleep 170; echo 1 > ${control}/${this.connection}/abort`
     this.#watchdog = spawn('sh', ['-c', abort], { stdio: 'ignore', detached: true })
   }
 
   static async make(kind: WorkerKind): Promise<Mounted> {
+    mountControl()
     const native = loadNative()
     const folder = mkdtempSync(join(tmpdir(), 'fuse-test-'))
     mkdirSync(join(folder, 'mount'))
@@ -101,7 +108,7 @@ export class Mounted {
 
   /** Requests that the kernel waits for. */
   waiting(): number {
-    return Number(readFileSync(`/sys/fs/fuse/connections/${this.connection}/waiting`, 'utf8'))
+    return Number(readFileSync(`${control}/${this.connection}/waiting`, 'utf8'))
   }
 
   /** Kills the worker and waits until it is gone. */

@@ -45,7 +45,7 @@ const scripts: Readonly<Record<string, string>> = {
 }
 
 describe.skipIf(!canMount())('programs on a mount', () => {
-  describe.each<WorkerKind>(['memory', 'slow'])('served by a file system of kind %s', (kind) => {
+  describe.each<WorkerKind>(['memory', 'memory-slow'])('served by a file system of kind %s', (kind) => {
     let mounted: Mounted
 
     beforeAll(async () => {

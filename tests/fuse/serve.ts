@@ -1,6 +1,6 @@
 /**
  * A worker for the tests: serves the connection on descriptors 3 (/dev/fuse) and 4 (request memory).
- * Arguments: memory | slow | journal, the folder of the journal, 'fresh' or 'takenOver'.
+ * Arguments: memory | memory-slow | journal | journal-slow, the folder of the journal, 'fresh' or 'takenOver'.
  * Says `ready` when it reads requests; at SIGTERM it stops and prints its counters.
  */
 import { writeSync } from 'node:fs'
@@ -13,10 +13,10 @@ import { memoryRequestLog } from './memory-request-log.ts'
 import { slowly } from './slow-filesystem.ts'
 import { TestFilesystem } from './test-filesystem.ts'
 
-const [kind, folder = '', connection] = process.argv.slice(2)
+const [kind = 'memory', folder = '', connection] = process.argv.slice(2)
 
 function drive(): Pick<Journaled, 'requestLog'> & { readonly filesystem: TestFilesystem } {
-  if (kind === 'journal') return openJournaled(folder)
+  if (kind.startsWith('journal')) return openJournaled(folder)
   return { filesystem: new TestFilesystem(memoryContents()), requestLog: memoryRequestLog() }
 }
 
@@ -26,7 +26,7 @@ const session = openSession({
   native: loadNative(),
   fuseFd: 3,
   memoryFd: 4,
-  filesystem: kind === 'slow' ? slowly(filesystem, () => Math.random() * 2) : filesystem,
+  filesystem: kind.endsWith('-slow') ? slowly(filesystem, () => Math.random() * 2) : filesystem,
   requestLog,
   takenOver: connection === 'takenOver',
   allowPassthrough: false,

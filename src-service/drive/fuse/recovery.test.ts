@@ -94,7 +94,8 @@ describe('a request that ends its process', () => {
       [6, errno.EIO],
       [8, 0],
     ])
-    expect([asked.mock.calls.length, logged.length]).toEqual([1, 1])
+    expect([asked.mock.calls.length, logged.filter((line) => line.startsWith('warn')).length]).toEqual([1, 1])
+    expect(logged.at(-1)).toContain('{"freed":0,"replayed":0,"refused":1,"run":1}')
   })
 
   test('is tried again after one', async () => {

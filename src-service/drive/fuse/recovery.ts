@@ -12,7 +12,7 @@ export interface RecoveryOptions {
   readonly requestLog: RequestLog
   /** True once the session was stopped. */
   readonly stopped: () => boolean
-  readonly log: (level: 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void
+  readonly log: (level: 'info' | 'warn', message: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
 interface Leftover {
@@ -40,13 +40,16 @@ const patience = { usual: { one: 250, all: 1000 }, alarmed: { one: 5000, all: 30
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
   const { door, dispatcher } = options
+  const settled: Record<Settlement | 'run', number> = { freed: 0, replayed: 0, refused: 0, run: 0 }
   const alarmed = door.memory.readUInt32LE(header.fruitlessDeaths) >= deathsThatAlarm
   const limit = alarmed ? patience.alarmed : patience.usual
   const end = performance.now() + limit.all
   for (const leftover of leftoversOf(door)) {
     if (options.stopped()) return
     dispatcher.rest(leftover.unique)
-    if (!settleWithoutRunning(options, leftover)) {
+    const settlement = settleWithoutRunning(options, leftover) ?? 'run'
+    settled[settlement]++
+    if (settlement === 'run') {
       dispatcher.dispatch(leftover.offset, leftover.length)
       const answered = dispatcher.waiting(leftover.unique)
       const wait = Math.min(limit.one, end - performance.now())
@@ -54,7 +57,11 @@ export async function recover(options: RecoveryOptions): Promise<void> {
     }
     dispatcher.rest(0)
   }
+  if (Object.values(settled).some((count) => count > 0)) options.log('info', 'requests of a dead predecessor', settled)
 }
+
+/** Without an answer, from the request log, or as the culprit of two deaths. */
+type Settlement = 'freed' | 'replayed' | 'refused'
 
 /** In order of arrival. */
 function leftoversOf(door: Door): Leftover[] {
@@ -72,23 +79,23 @@ function leftoversOf(door: Door): Leftover[] {
   return found.sort((a, b) => a.unique - b.unique)
 }
 
-function settleWithoutRunning({ door, requestLog, log }: RecoveryOptions, { offset, unique, opcode }: Leftover): boolean {
+function settleWithoutRunning({ door, requestLog, log }: RecoveryOptions, { offset, unique, opcode }: Leftover): Settlement | null {
   const operation = operationOf(opcode)
   if (!operation.answered) {
     door.release(offset)
-    return true
+    return 'freed'
   }
   const stored = operation.logged ? requestLog.find(unique) : undefined
   if (stored !== undefined) {
     // ENOENT here means that the answer had gone out before the death.
     door.reply(offset, stored.errno, stored.payload, 0, stored.errno === 0 ? stored.payload.length : 0)
-    return true
+    return 'replayed'
   }
   const blamed = readU64(door.memory, header.blamedUnique) === unique && door.memory.readUInt32LE(header.blamedDeaths) >= deathsThatConvict
-  if (!blamed) return false
+  if (!blamed) return null
   log('warn', 'a request that ended its process twice is refused', { operation: operation.name })
   door.reply(offset, errno.EIO, null, 0, 0)
-  return true
+  return 'refused'
 }
 
 function readU64(memory: Buffer, at: number): number {
