@@ -22,6 +22,18 @@ it.runIf(process.platform === 'linux')('finds and ends a process that carries th
   }
 })
 
+it.runIf(process.platform === 'linux')('finds a process that was given a clean environment by the folder it works on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cloudmoor-left-'))
+  const left = spawn('tail', ['-F', join(folder, 'file')], { env: {}, stdio: 'ignore' })
+  try {
+    await new Promise((resolve) => left.once('spawn', resolve))
+    expect(await clearLeftovers('no-such-mark', folder)).toEqual([expect.stringContaining(`process ${left.pid ?? 0}: tail -F`)])
+  } finally {
+    left.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
 it('finds and removes a mount below the folder', async ({ skip }) => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) skip('mounting a tmpfs needs root on Linux')
   const folder = mkdtempSync(join(tmpdir(), 'cloudmoor left '))

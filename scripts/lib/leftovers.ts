@@ -1,4 +1,4 @@
-/** Finds and removes what a failed test left behind: mounts below the run's temporary folder, processes that carry the run's mark. Linux only. */
+/** Finds and removes what a failed test left behind: mounts below the run's temporary folder, processes of the run. Linux only. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { kill, pid as ownPid } from 'node:process'
@@ -35,11 +35,13 @@ function mountsBelow(folder: string): MountEntry[] {
     .reverse()
 }
 
-function markedProcesses(mark: string): number[] {
+/** By their environment, or, where a program was given a clean one, by a path on their command line. */
+function processesOf(mark: string, temporaryFolder: string): number[] {
+  const marked = (pid: number): boolean => read(`/proc/${pid}/environ`).split('\0').includes(`${runMark}=${mark}`)
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid !== ownPid && read(`/proc/${pid}/environ`).split('\0').includes(`${runMark}=${mark}`))
+    .filter((pid) => pid !== ownPid && (marked(pid) || read(`/proc/${pid}/cmdline`).includes(`${temporaryFolder}/`)))
 }
 
 function attempt(action: () => void): void {
@@ -60,12 +62,12 @@ export async function clearLeftovers(mark: string, temporaryFolder: string): Pro
     if (mount.fuse) attempt(() => writeFileSync(`/sys/fs/fuse/connections/${mount.connection}/abort`, '1'))
     attempt(() => execFileSync('umount', ['-l', mount.point], { timeout: 10_000, stdio: 'ignore' }))
   }
-  const pids = markedProcesses(mark)
+  const pids = processesOf(mark, temporaryFolder)
   for (const pid of pids) {
     found.push(`process ${pid}: ${read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').slice(0, 200)}`)
     attempt(() => kill(pid, 'SIGTERM'))
   }
-  for (let waited = 0; waited < 3000 && markedProcesses(mark).length > 0; waited += 100) await sleep(100)
-  for (const pid of markedProcesses(mark)) attempt(() => kill(pid, 'SIGKILL'))
+  for (let waited = 0; waited < 3000 && processesOf(mark, temporaryFolder).length > 0; waited += 100) await sleep(100)
+  for (const pid of processesOf(mark, temporaryFolder)) attempt(() => kill(pid, 'SIGKILL'))
   return found
 }
