@@ -111,10 +111,14 @@ export class Mounted {
     return Number(readFileSync(`${control}/${this.connection}/waiting`, 'utf8'))
   }
 
+  isGone(): boolean {
+    return this.worker === null || this.worker.exitCode !== null || this.worker.signalCode !== null
+  }
+
   /** Kills the worker and waits until it is gone. */
   async kill(): Promise<void> {
     const { worker } = this
-    if (worker === null || worker.exitCode !== null || worker.signalCode !== null) return
+    if (worker === null || this.isGone()) return
     const gone = once(worker, 'exit')
     worker.kill('SIGKILL')
     await gone

@@ -1,11 +1,13 @@
 /**
  * A worker for the tests: serves the connection on descriptors 3 (/dev/fuse) and 4 (request memory).
  * Arguments: memory | memory-slow | journal | journal-slow, the folder of the journal, 'fresh' or 'takenOver'.
- * Says `ready` when it reads requests; at SIGTERM it stops and prints its counters.
+ * Looking up `poison` kills it at once, `poison-later` after a wait. Says `ready` when it reads requests; at SIGTERM it stops and prints its counters.
  */
 import { writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { openSession } from '../../src-service/drive/fuse/session.ts'
+import { changed } from './changed-filesystem.ts'
 import { memoryContents } from './contents.ts'
 import { openJournaled } from './journal.ts'
 import type { Journaled } from './journal.ts'
@@ -21,12 +23,19 @@ function drive(): Pick<Journaled, 'requestLog'> & { readonly filesystem: TestFil
 }
 
 const { filesystem, requestLog } = drive()
+const poisoned = changed(filesystem, {
+  lookup(parent, name) {
+    if (name.toString() === 'poison') process.kill(process.pid, 'SIGKILL')
+    if (name.toString() === 'poison-later') return sleep(20).then(() => (process.kill(process.pid, 'SIGKILL'), null))
+    return filesystem.lookup(parent, name)
+  },
+})
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 const session = openSession({
   native: loadNative(),
   fuseFd: 3,
   memoryFd: 4,
-  filesystem: kind.endsWith('-slow') ? slowly(filesystem, () => Math.random() * 2) : filesystem,
+  filesystem: kind.endsWith('-slow') ? slowly(poisoned, () => Math.random() * 2) : poisoned,
   requestLog,
   takenOver: connection === 'takenOver',
   allowPassthrough: false,

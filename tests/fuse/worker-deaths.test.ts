@@ -80,4 +80,31 @@ describe.skipIf(!canMount())('a worker that is killed', () => {
       }
     },
   )
+
+  test.each(['poison', 'poison-later'])('by a request of its own, %s: it is found out and refused, the others are served', async (name) => {
+    const mounted = await Mounted.make('journal')
+    try {
+      expect((await run('sh', ['-c', 'echo safe > file'], mounted.path)).code).toBe(0)
+      const culprit = run('stat', [join(mounted.path, name)])
+      await untilGone(mounted)
+      const bystander = run('sh', ['-c', 'cat file; echo more >> file'], mounted.path)
+      let deaths = 0
+      do {
+        deaths++
+        bookDeath(mounted.header, true)
+        await mounted.start('journal', true)
+        await Promise.race([culprit, untilGone(mounted)])
+      } while (mounted.isGone() && deaths < 5)
+      expect((await culprit).output).toContain('Input/output error')
+      expect(await bystander).toEqual({ code: 0, output: 'safe\n' })
+      expect(deaths).toBe(name === 'poison' ? 2 : 3)
+      expect((await run('cat', [join(mounted.path, 'file')])).output).toBe('safe\nmore\n')
+    } finally {
+      await mounted.remove()
+    }
+  })
 })
+
+async function untilGone(mounted: Mounted): Promise<void> {
+  while (!mounted.isGone()) await sleep(5)
+}
