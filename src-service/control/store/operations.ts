@@ -32,7 +32,7 @@ function providerOperations(database: BetterSQLite3Database, clock: Clock) {
     list: (): ProviderRecord[] => database.select().from(providers).orderBy(asc(providers.name)).all(),
     insert: (provider: NewProvider, request: RequestKey | null): ProviderRecord =>
       inTransaction(database, () => {
-        refuseTaken(database, providers, 'provider', provider.name, provider.id)
+        refuseTaken(database, providers, 'provider', provider.name, null)
         const now = clock.now()
         const row = { ...provider, revision: 1, createdAt: now, updatedAt: now }
         database.insert(providers).values(row).run()
@@ -77,7 +77,7 @@ function mountOperations(database: BetterSQLite3Database, clock: Clock) {
     list: (): MountRecord[] => database.select().from(mounts).orderBy(asc(mounts.name)).all(),
     insert: (mount: NewMount, request: RequestKey | null): MountRecord =>
       inTransaction(database, () => {
-        refuseTaken(database, mounts, 'mount', mount.name, mount.id)
+        refuseTaken(database, mounts, 'mount', mount.name, null)
         const owner = database.select({ id: providers.id }).from(providers).where(eq(providers.id, mount.providerId)).get()
         if (owner === undefined) absent('provider')
         const now = clock.now()
@@ -151,9 +151,9 @@ function checkRevision(noun: string, found: { readonly revision: number }, expec
   })
 }
 
-function refuseTaken(database: BetterSQLite3Database, table: typeof providers | typeof mounts, noun: string, name: string, id: string): void {
+function refuseTaken(database: BetterSQLite3Database, table: typeof providers | typeof mounts, noun: string, name: string, owner: string | null): void {
   const taken = database.select({ id: table.id }).from(table).where(eq(table.name, name)).get()
-  if (taken !== undefined && taken.id !== id) throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
+  if (taken !== undefined && taken.id !== owner) throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
 }
 
 function findRequest(database: BetterSQLite3Database, request: RequestKey, now: number): string | null {

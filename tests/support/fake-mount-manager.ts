@@ -1,0 +1,72 @@
+import { CloudError } from '../../src-service/common/errors.ts'
+import type { CapabilityCheck } from '../../src-service/control/providers/account.ts'
+import type { Mount, MountManager, MountStatus, Transfer } from '../../src-service/control/mounts/mount-manager-contract.ts'
+import type { MountRecord, OptionValue } from '../../src-service/control/store/records.ts'
+import type { MountTable } from '../../src-service/control/store/store.ts'
+
+/** A mount manager without kernel and workers: configuration in the real store, state in memory. Tests replace what they need. */
+export interface FakeMountManager extends MountManager {
+  /** Answers of `probe`. */
+  onProbe: MountManager['probe']
+  transfersOf: (id: string) => readonly Transfer[]
+}
+
+export function createFakeMountManager(table: MountTable): FakeMountManager {
+  const statuses = new Map<string, MountStatus>()
+  const stopped: MountStatus = {
+    state: 'unmounted',
+    since: 1000,
+    reason: '',
+    conditions: [],
+    workerPid: null,
+    queue: { files: 2, bytes: 300, parked: 1, uploading: 0 },
+    cache: { bytes: 10, limit: 1000, dirtyBytes: 5 },
+    hidden: 0,
+  }
+  const view = (record: MountRecord): Mount => ({ record, status: statuses.get(record.id) ?? stopped })
+
+  const fake: FakeMountManager = {
+    onProbe: () => Promise.resolve<CapabilityCheck[]>([{ name: 'write', result: 'yes', detail: '' }]),
+    transfersOf: () => [],
+    list: async () => (await table.list()).map(view),
+    get: async (id) => view(await table.get(id)),
+    create: async (spec, request) => {
+      const defaults = { cacheSize: spec.cacheSize ?? 1e9, uid: spec.uid ?? 1, gid: spec.gid ?? 1, umask: spec.umask ?? 0o22 }
+      return view(await table.insert({ ...spec, ...defaults, id: `id-${spec.name}`, enabled: false, managedBy: 'api' }, request))
+    },
+    update: async (id, revision, patch) => {
+      const { record } = view(await table.get(id))
+      const options: Record<string, OptionValue> = {}
+      for (const [name, value] of Object.entries({ ...record.options, ...patch.options })) if (value !== null) options[name] = value
+      const { cacheSize, uid, gid, umask, options: _, ...rest } = patch
+      const numbers = { cacheSize, uid, gid, umask }
+      const given = Object.fromEntries(Object.entries(numbers).filter((entry) => typeof entry[1] === 'number'))
+      return view(await table.update(id, revision, { ...rest, ...given, options }))
+    },
+    remove: (id, revision) => table.remove(id, revision),
+    start: async (id) => {
+      const record = await table.update(id, null, { enabled: true })
+      statuses.set(id, { ...stopped, state: 'mounted', workerPid: 4711, conditions: [{ kind: 'offline', since: 5, reason: 'no network' }] })
+      return view(record)
+    },
+    stop: async (id, force) => {
+      if (!force) throw new CloudError('busy', 'process 12 (bash) uses the mount', { code: 'MOUNT_BUSY', hint: 'End it, or use --force.' })
+      statuses.delete(id)
+      return view(await table.update(id, null, { enabled: false }))
+    },
+    watch: () => () => {},
+    fileState: async (id, path) => {
+      await table.get(id)
+      return { path, state: 'queued', type: 'file', size: 3, localBytes: 3, reason: 'waits', localOnly: ['owner'] }
+    },
+    transfers: async (id) => {
+      await table.get(id)
+      return fake.transfersOf(id)
+    },
+    retry: async (id) => void (await table.get(id)),
+    probe: (account, remoteRoot, signal) => fake.onProbe(account, remoteRoot, signal),
+    browse: () => Promise.resolve({ entries: [{ name: 'a', folder: true, size: 0, modifiedAt: null }], truncated: false }),
+    diagnose: () => Promise.resolve([{ name: 'fuse-device', result: 'failure', detail: '/dev/fuse is missing', hint: 'modprobe fuse' }]),
+  }
+  return fake
+}

@@ -1,0 +1,72 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src-service/common/clock.ts'
+import { findPlaces, preparePlaces } from '../../src-service/common/paths.ts'
+import type { Places } from '../../src-service/common/paths.ts'
+import { openLog } from '../../src-service/common/telemetry/log.ts'
+import type { Log } from '../../src-service/common/telemetry/log.ts'
+import { openApi } from '../../src-service/control/api/open-api.ts'
+import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
+import { createProviders } from '../../src-service/control/providers/providers.ts'
+import { openStore } from '../../src-service/control/store/open-store.ts'
+import type { Store } from '../../src-service/control/store/store.ts'
+import { createSealedStore } from '../../src-service/control/vault/sealed-store.ts'
+import { descriptors } from '../../src-service/drive/connectors/manifest.ts'
+import { createFakeMountManager } from './fake-mount-manager.ts'
+import type { FakeMountManager } from './fake-mount-manager.ts'
+
+/** The control plane of a service on a throw-away home, with a fake mount manager. */
+export interface TestService {
+  readonly places: Places
+  readonly log: Log
+  readonly store: Store
+  readonly mounts: FakeMountManager
+  readonly api: Api
+  readonly shutdowns: (number | null)[]
+  stop(): Promise<void>
+}
+
+export async function startTestService(parts: Partial<ApiParts> = {}): Promise<TestService> {
+  const home = await mkdtemp(join(tmpdir(), 'cm-'))
+  const places = findPlaces({ env: { CLOUDMOOR_HOME: home }, home, system: false })
+  await preparePlaces(places)
+  const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'debug' })
+  const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 0 })
+  const mounts = createFakeMountManager(store.mounts)
+  const secrets = createSealedStore(store.secrets, places.keyFile, systemClock)
+  const providers = createProviders({ table: store.providers, secrets, prober: mounts, descriptors })
+  const shutdowns: (number | null)[] = []
+  const api = await openApi({
+    places,
+    version: '1.2.3',
+    startedAt: 1_700_000_000_000,
+    log,
+    requests: store.requests,
+    providers,
+    mounts,
+    service: {
+      shutdown: (timeout) => {
+        shutdowns.push(timeout)
+        return Promise.resolve([{ mountId: 'm1', name: 'drive', queue: { files: 1, bytes: 2, parked: 0, uploading: 0 } }])
+      },
+      restart: () => {},
+    },
+    peerCredentials: () => ({ uid: process.getuid?.() ?? -1 }),
+    ...parts,
+  })
+  return {
+    places,
+    log,
+    store,
+    mounts,
+    api,
+    shutdowns,
+    stop: async () => {
+      await api.close(200)
+      await store.close()
+      await log.close()
+      await rm(home, { recursive: true })
+    },
+  }
+}
