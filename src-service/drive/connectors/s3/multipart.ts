@@ -8,7 +8,8 @@ import type { S3Client } from './s3-client.ts'
 import { header } from './s3-errors.ts'
 import type { S3Place } from './s3-place.ts'
 import { childrenOf, escapeXml, requiredCount, requiredText, textOf } from './s3-xml.ts'
-import { conditionHeaders, contentType } from './write-object.ts'
+import { contentType } from './content-type.ts'
+import { conditionHeaders } from './write-object.ts'
 import type { Written } from './write-object.ts'
 
 interface Upload {
@@ -65,7 +66,7 @@ async function begin(client: S3Client, place: S3Place, source: UploadSource, opt
   const crc = client.settings.dialect.checksum === 'crc32'
   const headers = {
     ...metadataHeaders('file', options.posix),
-    'content-type': contentType('file'),
+    'content-type': contentType('file', key),
     ...(crc && { 'x-amz-checksum-algorithm': 'CRC32' }),
   }
   const request = { method: 'POST' as const, bucket, key, query: [['uploads', '']] as const, headers }

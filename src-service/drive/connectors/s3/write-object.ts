@@ -1,6 +1,7 @@
 /** Uploads: one PUT for small contents, parts for large ones. */
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemoteType, UploadSource, WriteOptions } from '../connector.ts'
+import { contentType } from './content-type.ts'
 import { checkedBody, checksumHeaders } from './checksum.ts'
 import { metadataHeaders } from './metadata.ts'
 import type { S3Client } from './s3-client.ts'
@@ -27,18 +28,13 @@ export async function putObject(
     ...metadataHeaders(type, options.posix),
     ...conditionHeaders(options.precondition),
     ...checksumHeaders(checksum),
-    'content-type': contentType(type),
+    'content-type': contentType(type, key),
     'content-length': String(length),
   }
   const response = await client.head({ method: 'PUT', bucket, key, headers, body }, signal)
   const rev = header(response.headers, 'etag')
   if (rev === undefined) throw new CloudError('garbage', 'the server confirmed an upload without an ETag')
   return { rev, size: length }
-}
-
-/** s3fs marks folders like this. */
-export function contentType(type: RemoteType): string {
-  return type === 'folder' ? 'application/x-directory' : 'application/octet-stream'
 }
 
 export function conditionHeaders(precondition: Precondition): Record<string, string> {
