@@ -211,7 +211,7 @@ function replaceOrFail(next: Lifecycle, input: Input & { kind: 'workerLost' }, m
   if (input.fruitless < fruitlessLimit) {
     return { state: next, effects: [...deathAlert(input.recent), { kind: 'replaceWorker', delayMs: 0 }] }
   }
-  const error = new CloudError('internal', `the mount's worker ended ${input.fruitless} times in a row without answering a request`, {
+  const error = new CloudError('unavailable', `the mount's worker ended ${input.fruitless} times in a row without answering a request`, {
     hint: 'See the log of the mount; what was not yet uploaded is kept.',
   })
   const alert: Effect = { kind: 'alert', severity: 'error', reason: 'worker-crash-loop', message: error.message }

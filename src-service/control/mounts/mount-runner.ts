@@ -70,10 +70,20 @@ export class MountRunner {
     for (const effect of step.effects) this.#do(effect)
   }
 
+  /** Waits, within the bound, for the end of what is under way: a handover in between would lose the mount. */
+  async settled(milliseconds: number): Promise<void> {
+    const end = this.#options.clock.monotonic() + milliseconds
+    while (this.#isMoving() && this.#options.clock.monotonic() < end) await pause(this.#options.clock, 20)
+  }
+
   /** The service ends and leaves the mount as it is: nothing is done any more. */
   release(): void {
     this.#closed = true
     this.#job?.ending.abort()
+  }
+
+  #isMoving(): boolean {
+    return this.#state.kind === 'initializing' || this.#state.kind === 'reconciling'
   }
 
   #moved(before: Lifecycle, input: Input): void {

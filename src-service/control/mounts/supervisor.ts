@@ -154,10 +154,21 @@ export class Supervisor {
     }
   }
 
+  /** Gives the worker secrets, now and after its death. */
+  async giveSecrets(secrets: OpenDrive['secrets']): Promise<void> {
+    const plan = this.#plan
+    if (plan === undefined) return
+    this.#plan = { ...plan, open: { ...plan.open, secrets } }
+    if (this.#serving) await this.call('secrets', { mountId: this.#host.mountId, secrets }, statusMs)
+  }
+
   /** Unmounts, lets uploads finish within the bound, ends the worker. Throws `busy` with everything as it was. */
   async takeDown(options: EndOptions, signal: AbortSignal): Promise<void> {
     await endMount({ ...this.#host, connection: this.#connection, ended: this.#ended.promise, call: this.call.bind(this) }, options, signal)
-    if (!signal.aborted) await this.#undo()
+    if (signal.aborted) return
+    // What is left in the queue is asked for while there is someone to ask.
+    await this.call('status', { mountId: this.#host.mountId }, statusMs).then(this.#host.onStatus, () => {})
+    await this.#undo()
   }
 
   /** Ends the worker and the connection at once: callers get ENOTCONN. The dead mount stays listed until the next start or stop. */

@@ -36,6 +36,8 @@ export interface LinkOptions {
   readonly uid: number
   /** How long the worker may take to say hello. */
   readonly deadlineMs: number
+  /** Who listens there, told before it says anything. */
+  readonly onPeer?: (pid: number) => void
   /** Received descriptors belong to the receiver. */
   readonly onEvent: (event: WorkerEvent, fds: readonly number[]) => void
   /** Once, also after `close()`. */
@@ -99,7 +101,9 @@ class Link implements WorkerLink {
     } catch (caught) {
       this.#end(CloudError.from(caught)); return;
     }
-    if (this.#channel.peer.uid !== this.#options.uid) this.#end(new CloudError('access', 'a stranger listens on the socket of a worker'))
+    const { uid, pid } = this.#channel.peer
+    if (uid !== this.#options.uid) this.#end(new CloudError('access', 'a stranger listens on the socket of a worker'))
+    else this.#options.onPeer?.(pid)
   }
 
   call<M extends Method>(method: M, params: Methods[M]['params'], options: CallOptions): Promise<Methods[M]['result']> {

@@ -190,8 +190,8 @@ export async function startWorker(host: WorkerHost): Promise<WorkerProcess> {
   }
 }
 
-/** Connects to a worker that runs already. Throws when nobody listens there. */
-export async function findWorker(host: WorkerHost, socket: string): Promise<WorkerProcess> {
+/** Connects to a worker that runs already. Throws when nobody listens there. @param onPeer told who listens, before it says anything */
+export async function findWorker(host: WorkerHost, socket: string, onPeer?: (pid: number) => void): Promise<WorkerProcess> {
   const made: { worker?: WorkerProcess } = {}
   const link = await openWorkerLink({
     native: host.native,
@@ -199,6 +199,7 @@ export async function findWorker(host: WorkerHost, socket: string): Promise<Work
     path: socket,
     uid: process.getuid?.() ?? -1,
     deadlineMs: helloMs,
+    ...(onPeer === undefined ? {} : { onPeer }),
     onEvent: (event, fds) => made.worker?.event(event, fds),
     onClose: () => made.worker?.ended(),
   })

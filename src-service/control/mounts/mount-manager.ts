@@ -1,0 +1,318 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CloudError } from '../../common/errors.ts'
+import type { Method, Methods } from '../../common/frames/messages.ts'
+import type { PlaceHints, Places } from '../../common/paths.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { serialise } from '../providers/serialise.ts'
+import type { MountRecord, Options, RequestKey } from '../store/records.ts'
+import type { MountTable } from '../store/store.ts'
+import type { AccountBrowser } from './account-prober.ts'
+import { type AdoptedMount, adoptWorkers } from './adopt-workers.ts'
+import { withDrive } from './borrowed-drive.ts'
+import { diagnose } from './diagnose.ts'
+import { ManagedMount, type ManagedMountHost } from './managed-mount.ts'
+import type { Mount, MountEvent, MountManager, MountPatch, MountSpec, QueueCounts } from './mount-manager-contract.ts'
+import { driveFolder } from './mount-plan.ts'
+import { type KnownAccount, mountChange, newMountRecord } from './mount-spec.ts'
+import { readMountTable } from './mount-table.ts'
+import { clearStaleMount, standsFor } from './stale-mounts.ts'
+import type { WorkerHost } from './worker-process.ts'
+
+export interface MountManagerParts {
+  readonly host: Omit<ManagedMountHost, 'onChange'>
+  readonly worker: WorkerHost
+  readonly table: MountTable
+  readonly accounts: AccountBrowser
+  readonly descriptors: readonly Descriptor[]
+  readonly places: Places
+  readonly hints: Pick<PlaceHints, 'env' | 'home'>
+  readonly version: string
+}
+
+/** Mounts as main.ts sees them. */
+export interface ServiceMounts extends MountManager {
+  /** Takes over what an earlier service left, clears what is dead, and starts what is to be mounted. Does not wait for the starts. */
+  begin(): Promise<void>
+  /** An account's options or secrets changed. */
+  accountChanged(providerId: string): void
+  /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
+  shutdown(uploadTimeoutMs: number | null): Promise<readonly { readonly mountId: string; readonly name: string; readonly queue: QueueCounts }[]>
+  /** Leaves the mounts to the next service; afterwards nothing here may be used. */
+  handOver(): Promise<void>
+}
+
+const askMs = 30_000
+const settleMs = 15_000
+
+export function createMountManager(parts: MountManagerParts): ServiceMounts {
+  return new Mounts(parts)
+}
+
+class Mounts implements ServiceMounts {
+  readonly #parts: MountManagerParts
+  readonly #mounts = new Map<string, ManagedMount>()
+  readonly #listeners = new Set<(event: MountEvent) => void>()
+  /** Looking at the other mounts and saving belong together. */
+  readonly #inTurn = serialise()
+  #ending = false
+
+  constructor(parts: MountManagerParts) {
+    this.#parts = parts
+  }
+
+  async list(): Promise<readonly Mount[]> {
+    const all = [...this.#mounts.values()].map((mount) => mount.view())
+    return all.sort((a, b) => (a.record.name < b.record.name ? -1 : 1))
+  }
+
+  async get(id: string): Promise<Mount> {
+    return this.#mount(id).view()
+  }
+
+  create(spec: MountSpec, request: RequestKey | null): Promise<Mount> {
+    return this.#inTurn(async () => {
+      const record = newMountRecord(spec, await this.#around(spec.providerId))
+      const saved = await this.#parts.table.insert(record, request)
+      // A repeated request gives the mount that the first one made.
+      const mount = this.#mounts.get(saved.id) ?? this.#add(saved)
+      mount.configure(saved)
+      return mount.view()
+    })
+  }
+
+  update(id: string, revision: number | null, patch: MountPatch): Promise<Mount> {
+    return this.#inTurn(async () => {
+      const mount = this.#changeable(id, revision)
+      const change = mountChange(mount.record, patch, await this.#around(mount.record.providerId))
+      if (!mount.isAtRest) refuseWhileMounted(mount.record, change)
+      mount.configure(await this.#parts.table.update(id, revision, change))
+      return mount.view()
+    })
+  }
+
+  async remove(id: string, revision: number | null, waitMs: number, signal: AbortSignal): Promise<void> {
+    const mount = this.#changeable(id, revision)
+    refuseUnsent(mount.record, await this.#unsent(mount, waitMs, signal))
+    await mount.runner.stop({ force: false, drainMs: waitMs, then: 'rest' }, signal)
+    // Files that were open until now are counted too.
+    refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+    await this.#inTurn(async () => {
+      await this.#parts.table.remove(id, revision)
+      this.#mounts.delete(id)
+    })
+    await removeCache(driveFolder(mount.record, this.#parts.places))
+    this.#tell({ kind: 'removed', mountId: id })
+  }
+
+  async start(id: string, signal: AbortSignal): Promise<Mount> {
+    const mount = this.#mount(id)
+    if (this.#ending) throw new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' })
+    mount.configure(await this.#parts.table.update(id, null, { enabled: true }))
+    await mount.runner.start(signal)
+    return mount.view()
+  }
+
+  async stop(id: string, force: boolean, signal: AbortSignal): Promise<Mount> {
+    const mount = this.#mount(id)
+    await mount.runner.stop({ force, drainMs: this.#parts.host.stopTimeoutMs, then: 'rest' }, signal)
+    mount.configure(await this.#parts.table.update(id, null, { enabled: false }))
+    return mount.view()
+  }
+
+  watch(listener: (event: MountEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async fileState(id: string, path: string, signal: AbortSignal): ReturnType<MountManager['fileState']> {
+    const names = path.split('/').filter((name) => name !== '')
+    return this.#ask(this.#mount(id), 'fileState', { mountId: id, path: names.join('/') }, signal, () => {
+      throw new CloudError('not-found', 'the mount was never up: nothing of it is known here')
+    })
+  }
+
+  async transfers(id: string, limit: number, signal: AbortSignal): ReturnType<MountManager['transfers']> {
+    return this.#ask(this.#mount(id), 'transfers', { mountId: id, limit }, signal, () => [])
+  }
+
+  async retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void> {
+    await this.#ask(this.#mount(id), 'retry', { mountId: id, transferId }, signal, () => ({}))
+  }
+
+  probe(...args: Parameters<MountManager['probe']>): ReturnType<MountManager['probe']> {
+    return this.#parts.accounts.probe(...args)
+  }
+
+  browse(...args: Parameters<MountManager['browse']>): ReturnType<MountManager['browse']> {
+    return this.#parts.accounts.browse(...args)
+  }
+
+  diagnose(): ReturnType<MountManager['diagnose']> {
+    return diagnose(this.#parts.host.native, this.#parts.places)
+  }
+
+  async begin(): Promise<void> {
+    for (const record of await this.#parts.table.list()) this.#add(record)
+    const found = await adoptWorkers(this.#parts.worker, this.#parts.version)
+    const adopted = await Promise.all(found.map((mount) => this.#adopt(mount)))
+    await this.#clearDead(adopted.flatMap((id) => id ?? []))
+    this.#parts.host.pool.warm()
+    for (const mount of this.#mounts.values()) if (mount.record.enabled) mount.runner.input({ kind: 'start' })
+    void this.#countAtRest()
+  }
+
+  accountChanged(providerId: string): void {
+    for (const mount of this.#mounts.values()) {
+      if (mount.record.providerId !== providerId || mount.isAtRest) continue
+      mount.refreshAccount().catch((caught: unknown) => {
+        this.#parts.host.log.forMount(mount.record.id).write('warn', `the account's change did not arrive: ${CloudError.from(caught).message}`)
+      })
+    }
+  }
+
+  async shutdown(uploadTimeoutMs: number | null): ReturnType<ServiceMounts['shutdown']> {
+    this.#ending = true
+    const drainMs = uploadTimeoutMs ?? this.#parts.host.stopTimeoutMs
+    // Unmounting and closing have their own bounds; this one is for what nobody thought of.
+    const signal = AbortSignal.timeout(drainMs + 60_000)
+    const stops = [...this.#mounts.values()].map((mount) => mount.runner.stop({ force: true, drainMs, then: 'rest' }, signal))
+    await Promise.allSettled(stops)
+    await this.#parts.host.pool.close()
+    return [...this.#mounts.values()].flatMap(({ record, queue }) => {
+      return queue === null || queue.files === 0 ? [] : [{ mountId: record.id, name: record.name, queue }]
+    })
+  }
+
+  async handOver(): Promise<void> {
+    this.#ending = true
+    await Promise.all([...this.#mounts.values()].map((mount) => mount.runner.settled(settleMs)))
+    for (const mount of this.#mounts.values()) mount.release()
+    await this.#parts.host.pool.close()
+  }
+
+  #add(record: MountRecord): ManagedMount {
+    const mount = new ManagedMount({ ...this.#parts.host, onChange: (view) => this.#tell({ kind: 'changed', mount: view }) }, record)
+    this.#mounts.set(record.id, mount)
+    return mount
+  }
+
+  #mount(id: string): ManagedMount {
+    const mount = this.#mounts.get(id)
+    if (mount === undefined) throw new CloudError('not-found', 'there is no such mount')
+    return mount
+  }
+
+  #changeable(id: string, revision: number | null): ManagedMount {
+    const mount = this.#mount(id)
+    if (mount.record.managedBy === 'file') {
+      throw new CloudError('permission', `the mount '${mount.record.name}' is kept in a configuration file`, { code: 'MANAGED_ELSEWHERE', hint: 'Change it there.' })
+    }
+    if (revision !== null && revision !== mount.record.revision) {
+      throw new CloudError('conflict', `the mount '${mount.record.name}' was changed in the meantime`, { hint: 'Look at it again, then repeat the change.' })
+    }
+    return mount
+  }
+
+  async #around(providerId: string): Promise<Parameters<typeof newMountRecord>[1]> {
+    const others = [...this.#mounts.values()].map(async ({ record }) => ({ record, account: await this.#account(record.providerId) }))
+    const { places, hints } = this.#parts
+    return { places, hints, account: await this.#account(providerId), others: await Promise.all(others) }
+  }
+
+  async #account(providerId: string): Promise<KnownAccount> {
+    const { type, options } = await this.#parts.host.plans.accounts.bareAccount(providerId)
+    const descriptor = this.#parts.descriptors.find((known) => known.type === type)
+    if (descriptor === undefined) throw new CloudError('unsupported', `this version has no provider type '${type}'`)
+    return { descriptor, options }
+  }
+
+  #ask<M extends Method, T>(mount: ManagedMount, method: M, params: Methods[M]['params'], signal: AbortSignal, never: () => T): Promise<Methods[M]['result'] | T> {
+    if (!mount.isAtRest) return mount.supervisor.call(method, params, askMs, signal)
+    return this.#borrow<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, askMs))
+  }
+
+  async #borrow<T>(mount: ManagedMount, signal: AbortSignal, never: () => T, work: Parameters<typeof withDrive<T>>[4]): Promise<T> {
+    const plan = await mount.plan()
+    return withDrive(this.#parts.host.pool, plan.open, signal, never, work)
+  }
+
+  /** What the provider has not confirmed, after uploading for at most `waitMs`. */
+  async #unsent(mount: ManagedMount, waitMs: number, signal: AbortSignal): Promise<QueueCounts> {
+    const { id: mountId } = mount.record
+    const nothing = { files: 0, bytes: 0, parked: 0, uploading: 0 }
+    if (waitMs > 0) {
+      if (!mount.isAtRest) return mount.supervisor.call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs, signal)
+      return this.#borrow(mount, signal, () => nothing, (call) => call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs))
+    }
+    return this.#ask(mount, 'status', { mountId }, signal, () => ({ queue: nothing })).then(({ queue }) => queue)
+  }
+
+  /** Id of the mount, if it is one of ours and was taken over. */
+  async #adopt(found: AdoptedMount): Promise<string | null> {
+    const { mountId } = found.held
+    const { host } = this.#parts
+    const record = (await host.records.list()).find((known) => known.mountId === mountId)
+    const entry = record === undefined ? undefined : standsFor(record, await readMountTable())
+    const mount = this.#mounts.get(mountId)
+    if (mount !== undefined && entry !== undefined) {
+      await mount.adopt(found, { path: entry.mountPoint, device: entry.device })
+      return mountId
+    }
+    host.log.write('warn', 'a worker serves what is no longer known; it is ended', { mountId, pid: found.worker.pid })
+    for (const fd of found.fds) host.native.closeFd(fd)
+    await found.worker.terminate(settleMs)
+    return null
+  }
+
+  /** Mounts whose service and worker both died. */
+  async #clearDead(adopted: readonly string[]): Promise<void> {
+    const { host } = this.#parts
+    for (const { mountId, path } of await host.records.list()) {
+      if (adopted.includes(mountId)) continue
+      host.log.write('info', `the mount on ${path} was left behind; it is cleared away`, { mountId })
+      await clearStaleMount({ ...host, log: host.log.write }, mountId).catch((caught: unknown) => {
+        host.log.write('error', `${path} could not be cleared: ${CloudError.from(caught).message}`, { mountId })
+      })
+    }
+  }
+
+  /** Learns what mounts that are not mounted have still to upload, one after the other. */
+  async #countAtRest(): Promise<void> {
+    for (const mount of [...this.#mounts.values()]) {
+      if (this.#ending || mount.record.enabled || !mount.isAtRest || mount.queue !== null) continue
+      const status = await this.#ask(mount, 'status', { mountId: mount.record.id }, AbortSignal.timeout(askMs), () => null).catch(() => null)
+      if (status !== null) mount.learn(status)
+    }
+  }
+
+  #tell(event: MountEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+}
+
+/** Name and sharing are words; the rest is what kernel and worker were told when it was mounted. */
+function refuseWhileMounted(record: MountRecord, change: Partial<MountRecord>): void {
+  const fixed = ['path', 'cacheSize', 'cacheDir', 'readOnly', 'access', 'uid', 'gid', 'umask', 'options'] as const
+  const changed = fixed.filter((field) => change[field] !== undefined && !same(change[field], record[field]))
+  if (changed.length === 0) return
+  throw new CloudError('busy', `${changed.join(', ')} cannot change while '${record.name}' is mounted`, { hint: `Unmount it first: cloudmoor unmount ${record.name}` })
+}
+
+function same(a: string | number | boolean | Options, b: string | number | boolean | Options): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function refuseUnsent(record: MountRecord, queue: QueueCounts): void {
+  if (queue.files === 0) return
+  throw new CloudError('busy', `'${record.name}' has ${queue.files} files (${queue.bytes} bytes) that are not uploaded yet`, {
+    code: 'UNSENT_FILES',
+    hint: `Wait for them: cloudmoor mount remove ${record.name} --wait. What is waiting, and why, shows cloudmoor transfers.`,
+  })
+}
+
+/** Everything in it is at the provider as well, save what a power cut left unproved: that stays. */
+async function removeCache(folder: string): Promise<void> {
+  const unproved = await readdir(join(folder, 'quarantine')).catch(() => [])
+  if (unproved.length === 0) await rm(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,65 @@
+import { join } from 'node:path'
+import { CloudError } from '../../common/errors.ts'
+import type { Places } from '../../common/paths.ts'
+import type { LogLevel } from '../../common/telemetry/log.ts'
+import type { Account } from '../providers/account.ts'
+import type { MountRecord, Options } from '../store/records.ts'
+import { readMountOptions } from './mount-options.ts'
+import type { MountPlan } from './supervisor.ts'
+
+/** Where accounts come from. */
+export interface AccountSource {
+  /** With its secrets. */
+  account(providerId: string): Promise<Account>
+  /** Without them, for a time when they cannot be had. */
+  bareAccount(providerId: string): Promise<{ readonly type: string; readonly options: Options }>
+}
+
+export interface PlanParts {
+  readonly accounts: AccountSource
+  readonly places: Pick<Places, 'kind' | 'mounts' | 'logs'>
+  readonly logLevel: LogLevel
+}
+
+/** See docs/semantics.md: nothing on the mount waits longer than this for the cloud. */
+const deadlines = { metadataMs: 15_000, readMs: 60_000, writeMs: 60_000 }
+
+/** Folder of a mount's database and blobs, named by the id that never changes. */
+export function driveFolder(record: Pick<MountRecord, 'id' | 'cacheDir'>, places: Pick<Places, 'mounts'>): string {
+  return join(record.cacheDir === '' ? places.mounts : record.cacheDir, record.id)
+}
+
+/** Everything a mount needs to come up. `secretsMissing`: it serves from its cache until they can be had. */
+export async function planMount(record: MountRecord, parts: PlanParts): Promise<MountPlan & { readonly secretsMissing: CloudError | null }> {
+  const { accounts, places } = parts
+  let secretsMissing: CloudError | null = null
+  const account = await accounts.account(record.providerId).catch(async (caught: unknown) => {
+    secretsMissing = CloudError.from(caught)
+    return { ...(await accounts.bareAccount(record.providerId)), secrets: {} }
+  })
+  const secrets = Object.fromEntries(Object.entries(account.secrets).map(([name, secret]) => [name, secret.reveal()]))
+  const { id, name, remoteRoot, cacheSize, readOnly, uid, gid, umask, access, revision } = record
+  // A system service mounts for others: who may enter is decided by modes then, and an owner's mount shows a root folder of 0700.
+  const othersEnter = access === 'all' || places.kind === 'system'
+  return {
+    secretsMissing,
+    revision,
+    kernel: { path: record.path, source: `cloudmoor:${name}`, allowOther: othersEnter, readOnly },
+    open: {
+      mountId: id,
+      name,
+      folder: driveFolder(record, places),
+      connector: { type: account.type, options: account.options, remoteRoot },
+      secrets,
+      cacheSize,
+      readOnly,
+      uid,
+      gid,
+      umask: access === 'owner' && othersEnter ? umask | 0o077 : umask,
+      ...readMountOptions(record.options),
+      deadlines,
+      logFile: join(places.logs, `mount-${id}.log`),
+      logLevel: parts.logLevel,
+    },
+  }
+}
