@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { header } from '../../src-service/common/native/native.ts'
@@ -15,6 +16,7 @@ const ENODEV = 19
 const ECONNABORTED = 103
 const force = 1
 const here = import.meta.dirname
+const teardown = fileURLToPath(new URL('./teardown.ts', import.meta.url))
 const mayMount = process.platform === 'linux' && loadNative().canMount()
 
 describe.skipIf(!mayMount)('door on a real mount', () => {
@@ -181,7 +183,7 @@ print(n)`
   })
 
   it.each(['close', 'exit', 'throw', 'thread'])('ends cleanly with everything open: %s', async (how) => {
-    const program = startProgram(mount, join(here, 'teardown.ts'), how)
+    const program = startProgram(mount, teardown, how)
     const [code, signal] = (await once(program.child, 'exit', { signal: AbortSignal.timeout(10_000) })) as [number | null, string | null]
     expect([code, signal]).toEqual([how === 'throw' ? 1 : 0, null])
   })

@@ -194,7 +194,8 @@ static void test_small_requests(void) {
   out = answer(&b, NULL, 0);
   CHECK(out.unique == 12 && out.error == -ENOENT && out.len == sizeof out && answered(&b) == 2);
   // A place is answered once, and only where a request begins.
-  uint32_t wrong[] = {b.pairs[0], b.pairs[2], 0, 72, 4095, 4096, 4097, b.pairs[0] + 8, (uint32_t)b.door.memory_size, 0x7fffffff, 0xffffffff};
+  uint32_t end = (uint32_t)b.door.memory_size;
+  uint32_t wrong[] = {b.pairs[0], b.pairs[2], 0, 72, 4095, 4096, 4097, b.pairs[0] + 8, end, 0x7fffffff, 0xffffffff};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     CHECK(door_reply(&b.door, wrong[i], 0, NULL, 0) == -EINVAL);
     CHECK(door_release(&b.door, wrong[i]) == -EINVAL);
@@ -488,7 +489,8 @@ static void test_mount(void) {
   int fd = mount_direct(path, &options);
   CHECK(fd >= 0 && close_on_exec(fd) && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
   CHECK(mounts_line(path, line, sizeof line));
-  const char *expected[] = {"cloudmoor:native-test ", " fuse.cloudmoor ", "ro,", "nosuid", "nodev", "default_permissions", "allow_other", "max_read=131072"};
+  const char *expected[] = {"cloudmoor:native-test ", " fuse.cloudmoor ", "ro,", "nosuid", "nodev",
+                            "default_permissions", "allow_other", "max_read=131072"};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) CHECK(strstr(line, expected[i]) != NULL);
   // The kernel asks for INIT at once.
   uint8_t bytes[FUSE_MIN_READ_BUFFER];
@@ -726,7 +728,8 @@ static int without_core(void) {
 
 static int with_name(void) {
   char name[16];
-  return process_set_name("a-very-long-process-name") == 0 && prctl(PR_GET_NAME, name, 0, 0, 0) == 0 && strcmp(name, "a-very-long-pro") == 0 ? 0 : 1;
+  if (process_set_name("a-very-long-process-name") != 0 || prctl(PR_GET_NAME, name, 0, 0, 0) != 0) return 1;
+  return strcmp(name, "a-very-long-pro") == 0 ? 0 : 2;
 }
 
 static int told_at(const char *shown, const char *bound, socklen_t length) {
@@ -737,7 +740,8 @@ static int told_at(const char *shown, const char *bound, socklen_t length) {
   int result = 1;
   if (bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) == 0) {
     setenv("NOTIFY_SOCKET", shown, 1);
-    result = process_notify_systemd("READY=1") == 1 && recv(fd, text, sizeof text, MSG_DONTWAIT) == 7 && strcmp(text, "READY=1") == 0 ? 0 : 2;
+    bool told = process_notify_systemd("READY=1") == 1 && recv(fd, text, sizeof text, MSG_DONTWAIT) == 7;
+    result = told && strcmp(text, "READY=1") == 0 ? 0 : 2;
   }
   unsetenv("NOTIFY_SOCKET");
   close(fd);

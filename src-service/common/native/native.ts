@@ -94,7 +94,10 @@ export interface Door {
    * @returns 0 or a negative errno; -EINVAL also for a notification that may block.
    */
   notify(message: Buffer): number
-  /** Queues a notification that may block (INVAL_ENTRY, DELETE, ranged INVAL_INODE) for the addon's own thread; false when its queue (1,024) is full. */
+  /**
+   * Queues a notification that may block (INVAL_ENTRY, DELETE, ranged INVAL_INODE) for the addon's own thread; false when its
+   * queue (1,024) is full.
+   */
   notifyLater(message: Buffer): boolean
   /** Counters for metrics and the bench. */
   counters(): {
