@@ -76,6 +76,7 @@ function step(i: number): void {
     const old = known.get(some)
     if (old === undefined) return
     const extra = bytes(random(5000) + 1)
+    note({ kind: 'going', path: some })
     const fd = attempt('open', some, () => openSync(join(folder, some), 'a'))
     if (fd === undefined) return
     attempt('append', some, () => writeSync(fd, extra))
@@ -84,10 +85,10 @@ function step(i: number): void {
   } else if (choice < 8) {
     const to = `d${random(5)}/r${i}`
     attempt('mkdir', to, () => mkdirSync(join(folder, to, '..'), { recursive: true }))
+    note({ kind: 'going', path: some })
     if (attempt('rename', some, () => { renameSync(join(folder, some), join(folder, to)); return true }) !== true) return
     const old = known.get(some)
     known.delete(some)
-    note({ kind: 'gone', path: some })
     if (old !== undefined) remember(to, old.data, false)
   } else if (choice === 8) {
     if (known.size < 20) return
