@@ -1,0 +1,91 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from './common/clock.ts'
+import { CloudError } from './common/errors.ts'
+import { loadNative } from './common/native/load-native.ts'
+import { findPlaces, preparePlaces } from './common/paths.ts'
+import { openLog } from './common/telemetry/log.ts'
+import { version } from './common/version.ts'
+import { openApi } from './control/api/open-api.ts'
+import { createAccountProber } from './control/mounts/account-prober.ts'
+import { createMountManager } from './control/mounts/mount-manager.ts'
+import { MountRecords } from './control/mounts/mount-records.ts'
+import { scriptArguments } from './control/mounts/script.ts'
+import { WorkerPool } from './control/mounts/worker-pool.ts'
+import { createProviders } from './control/providers/providers.ts'
+import { readServiceFlags, usage } from './control/service/service-flags.ts'
+import { ServiceLife } from './control/service/service-life.ts'
+import { openStore } from './control/store/open-store.ts'
+import { createSealedStore } from './control/vault/sealed-store.ts'
+import { descriptors } from './drive/connectors/manifest.ts'
+
+/** The service: accounts, mounts and their workers, and the door for programs. */
+async function main(): Promise<void> {
+  const flags = readServiceFlags(process.argv.slice(2))
+  if (flags.print !== null) {
+    process.stdout.write(flags.print === 'version' ? `cloudmoor-service ${version}\n` : usage)
+    return
+  }
+  const startedAt = Date.now()
+  process.umask(0o077)
+  // Before the pool's first use: a look at a mount point that hangs must not stop the others.
+  process.env['UV_THREADPOOL_SIZE'] ??= '16'
+  const hints = { env: process.env, home: homedir(), system: flags.system }
+  const places = findPlaces(hints)
+  await preparePlaces(places)
+  process.chdir('/')
+  const native = loadNative()
+  native.forbidCore()
+  native.setProcessName('cloudmoor-serv')
+  const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'info' })
+
+  const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 10_000 })
+  const secrets = createSealedStore(store.secrets, places.keyFile, systemClock)
+
+  const program = scriptArguments('./worker', import.meta.url)
+  const worker = { native, clock: systemClock, places, log: log.write, program }
+  const pool = new WorkerPool(worker)
+  const accounts = createAccountProber(pool)
+  const providers = createProviders({ table: store.providers, secrets, prober: accounts, descriptors })
+
+  const mounts = createMountManager({
+    host: {
+      ...{ native, clock: systemClock, pool, log, records: new MountRecords(places.run) },
+      plans: {
+        ...{ places, logLevel: 'info' },
+        accounts: { account: (id) => providers.account(id), bareAccount: async (id) => (await providers.get(id)).record },
+      },
+      stopTimeoutMs: await stopTimeoutMs(store.settings),
+      onAlert: ({ id }, severity, reason, message) => log.forMount(id).write(severity === 'error' ? 'error' : 'warn', message, { reason }),
+    },
+    ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
+  })
+  providers.onChange((id) => mounts.accountChanged(id))
+
+  const life = new ServiceLife(native)
+  await mounts.begin()
+  const api = await openApi({
+    ...{ places, version, startedAt, log, providers, mounts },
+    requests: store.requests,
+    service: life,
+    peerCredentials: (descriptor) => native.peerCredentials(descriptor),
+  })
+  // From here on the order of the end is: door, mounts, store, log.
+  life.begin({ api, mounts, store, log })
+  log.write('info', `service ${version} is ready`, { pid: process.pid })
+  void providers.sweep()
+}
+
+const stopTimeoutSeconds = 30
+
+/** How long uploads and open files of a busy mount get when the service stops. */
+async function stopTimeoutMs(settings: { get(name: string): Promise<string | null> }): Promise<number> {
+  const seconds = Number((await settings.get('stopTimeoutSeconds')) ?? stopTimeoutSeconds)
+  return (Number.isFinite(seconds) && seconds >= 0 ? seconds : stopTimeoutSeconds) * 1000
+}
+
+main().catch((caught: unknown) => {
+  const error = CloudError.from(caught)
+  process.stderr.write(`cloudmoor-service: ${error.message}${error.hint === undefined ? '' : `\n  ${error.hint}`}\n`)
+  process.exit(error.kind === 'invalid' ? 2 : 1)
+})
