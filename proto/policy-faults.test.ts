@@ -36,7 +36,8 @@ it('a field that names a mount is found when the policy does not name it', () =>
 it('the committed code is what the contract generates', async () => {
   const copy = await mkdtemp(join(tmpdir(), 'proto-'))
   try {
-    for (const name of ['buf.yaml', 'buf.gen.yaml', 'cloudmoor', 'google', 'grpc']) await cp(join(proto, name), join(copy, name), { recursive: true })
+    for (const name of ['buf.yaml', 'buf.gen.yaml', 'cloudmoor', 'google', 'grpc'])
+      await cp(join(proto, name), join(copy, name), { recursive: true })
     const bin = fileURLToPath(new URL('../node_modules/.bin', import.meta.url))
     const options = { cwd: copy, env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` } }
     await run('buf', ['format', '--diff', '--exit-code'], options)

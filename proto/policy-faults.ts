@@ -10,7 +10,7 @@ export async function loadContract(): Promise<DescFile[]> {
   const files: DescFile[] = []
   for (const name of (await readdir(folder)).sort()) {
     if (!name.endsWith('_pb.js')) continue
-    const module: Record<string, unknown> = await import(new URL(name, folder).href)
+    const module = (await import(new URL(name, folder).href)) as Record<string, unknown>
     for (const value of Object.values(module)) if (isFile(value)) files.push(value)
   }
   return files
@@ -43,7 +43,8 @@ function methodFaults(method: DescMethod): string[] {
     if (rule.providerField !== field) faults.push(`${name} carries a provider in ${field}, but provider_field is '${rule.providerField}'`)
   }
   for (const field of [rule.mountField, rule.providerField]) {
-    if (field !== '' && !isStringField(method.input, field)) faults.push(`${name} names the field ${field}, which its request does not have`)
+    if (field !== '' && !isStringField(method.input, field))
+      faults.push(`${name} names the field ${field}, which its request does not have`)
   }
   return faults
 }

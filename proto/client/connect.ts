@@ -46,7 +46,10 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
 }
 
 /** The transport alone, for services outside the contract (grpc.health.v1). */
-export function openTransport(socketPath: string, options: ConnectionOptions = {}): { readonly transport: Transport; close(): void } {
+export function openTransport(
+  socketPath: string,
+  options: ConnectionOptions = {},
+): { readonly transport: Transport; readonly close: () => void } {
   const baseUrl = 'http://localhost'
   const common = { baseUrl, ...(options.timeoutMs === undefined ? {} : { defaultTimeoutMs: options.timeoutMs }) }
   if (options.protocol === 'http2' || options.protocol === 'grpc') {

@@ -23,7 +23,10 @@ it('looks where --server says, else in CLOUDMOOR_HOME, and nowhere else then', (
 
 it('looks for a user service before the system service', () => {
   const system = { path: '/run/cloudmoor/service.sock', from: 'system' }
-  expect(socketPlaces({ env: { XDG_RUNTIME_DIR: '/run/user/7' }, home })).toEqual([{ path: '/run/user/7/cloudmoor/service.sock', from: 'user' }, system])
+  expect(socketPlaces({ env: { XDG_RUNTIME_DIR: '/run/user/7' }, home })).toEqual([
+    { path: '/run/user/7/cloudmoor/service.sock', from: 'user' },
+    system,
+  ])
   expect(socketPlaces({ env: {}, home })[0]?.path).toBe('/home/someone/.local/state/cloudmoor/run/service.sock')
   expect(socketPlaces({ env: { XDG_STATE_HOME: '/s' }, home })[0]?.path).toBe('/s/cloudmoor/run/service.sock')
 })

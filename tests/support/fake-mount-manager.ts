@@ -38,7 +38,7 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       const { record } = view(await table.get(id))
       const options: Record<string, OptionValue> = {}
       for (const [name, value] of Object.entries({ ...record.options, ...patch.options })) if (value !== null) options[name] = value
-      const { cacheSize, uid, gid, umask, options: _, ...rest } = patch
+      const { cacheSize, uid, gid, umask, ...rest } = patch
       const numbers = { cacheSize, uid, gid, umask }
       const given = Object.fromEntries(Object.entries(numbers).filter((entry) => typeof entry[1] === 'number'))
       return view(await table.update(id, revision, { ...rest, ...given, options }))
@@ -63,7 +63,9 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       await table.get(id)
       return fake.transfersOf(id)
     },
-    retry: async (id) => void (await table.get(id)),
+    retry: async (id) => {
+      await table.get(id)
+    },
     probe: (account, remoteRoot, signal) => fake.onProbe(account, remoteRoot, signal),
     browse: () => Promise.resolve({ entries: [{ name: 'a', folder: true, size: 0, modifiedAt: null }], truncated: false }),
     diagnose: () => Promise.resolve([{ name: 'fuse-device', result: 'failure', detail: '/dev/fuse is missing', hint: 'modprobe fuse' }]),

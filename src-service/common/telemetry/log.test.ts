@@ -23,7 +23,7 @@ async function lines(): Promise<Record<string, unknown>[]> {
   return text
     .trimEnd()
     .split('\n')
-    .map((line): Record<string, unknown> => JSON.parse(line))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
 it('writes JSON lines with mount and call', async () => {

@@ -43,8 +43,15 @@ describe.each(protocols)('over %s', (protocol) => {
 
   it('says who it is and how it is', async () => {
     expect(await client.system.getVersion({})).toMatchObject({ version: '1.2.3', apiLevel })
-    expect(await client.system.getStatus({})).toMatchObject({ pid: process.pid, kind: 'user', stateDir: service.places.state, startTime: { seconds: 1_700_000_000n } })
-    expect((await client.system.diagnose({})).diagnoses).toMatchObject([{ name: 'fuse-device', result: DiagnosisResult.FAILURE, hint: 'modprobe fuse' }])
+    expect(await client.system.getStatus({})).toMatchObject({
+      pid: process.pid,
+      kind: 'user',
+      stateDir: service.places.state,
+      startTime: { seconds: 1_700_000_000n },
+    })
+    expect((await client.system.diagnose({})).diagnoses).toMatchObject([
+      { name: 'fuse-device', result: DiagnosisResult.FAILURE, hint: 'modprobe fuse' },
+    ])
   })
 
   it('lists the provider types with their schemas', async () => {
@@ -61,7 +68,12 @@ describe.each(protocols)('over %s', (protocol) => {
       test: true,
     })
     if (provider === undefined) throw new Error('no provider')
-    expect(provider).toMatchObject({ etag: '1', managedBy: ManagedBy.API, options: { pathStyle: true }, secrets: [{ name: 'secretAccessKey' }] })
+    expect(provider).toMatchObject({
+      etag: '1',
+      managedBy: ManagedBy.API,
+      options: { pathStyle: true },
+      secrets: [{ name: 'secretAccessKey' }],
+    })
     expect((await client.providers.listProviders({ name: `p ${protocol}` })).providers).toEqual([provider])
     const updated = await client.providers.updateProvider({
       provider: { id: provider.id, etag: '1', options: { partSize: 16 } },
@@ -72,13 +84,25 @@ describe.each(protocols)('over %s', (protocol) => {
     expect((await client.browse.listFolder({ providerId: provider.id })).entries).toMatchObject([{ name: 'a', folder: true }])
 
     const { mount } = await client.mounts.createMount({
-      mount: { name: `m ${protocol}`, providerId: provider.id, path: '/mnt/x', cacheSize: 5_000_000_000n, access: MountAccess.ALL, options: { fsync: 'remote' }, umask: 0 },
+      mount: {
+        name: `m ${protocol}`,
+        providerId: provider.id,
+        path: '/mnt/x',
+        cacheSize: 5_000_000_000n,
+        access: MountAccess.ALL,
+        options: { fsync: 'remote' },
+        umask: 0,
+      },
     })
     if (mount === undefined) throw new Error('no mount')
     expect(mount).toMatchObject({ enabled: false, umask: 0, cacheSize: 5_000_000_000n, options: { fsync: 'remote' } })
     expect(mount.status).toMatchObject({ state: MountState.UNMOUNTED, queue: { files: 2n, parked: 1n }, cache: { dirtyBytes: 5n } })
     const started = await client.mounts.startMount({ id: mount.id })
-    expect(started.mount).toMatchObject({ enabled: true, etag: '1', status: { state: MountState.MOUNTED, workerPid: 4711, conditions: [{ kind: ConditionKind.OFFLINE }] } })
+    expect(started.mount).toMatchObject({
+      enabled: true,
+      etag: '1',
+      status: { state: MountState.MOUNTED, workerPid: 4711, conditions: [{ kind: ConditionKind.OFFLINE }] },
+    })
     const changed = await client.mounts.updateMount({
       mount: { id: mount.id, readOnly: true, path: '/ignored', options: { freshness: 'strict' } },
       updateMask: { paths: ['read_only', 'options'] },
@@ -86,11 +110,21 @@ describe.each(protocols)('over %s', (protocol) => {
     expect(changed.mount).toMatchObject({ readOnly: true, path: '/mnt/x', options: { freshness: 'strict' } })
     expect(changed.mount?.options).not.toHaveProperty('fsync')
 
-    expect(await client.files.getFileState({ mountId: mount.id, path: 'a/b' })).toMatchObject({ path: 'a/b', state: FileState.QUEUED, localOnly: ['owner'] })
+    expect(await client.files.getFileState({ mountId: mount.id, path: 'a/b' })).toMatchObject({
+      path: 'a/b',
+      state: FileState.QUEUED,
+      localOnly: ['owner'],
+    })
     await client.transfers.retryTransfers({ mountId: mount.id })
 
-    expect(await failureOf(client.providers.removeProvider({ id: provider.id }))).toMatchObject({ status: 'FailedPrecondition', reason: 'PROVIDER_IN_USE' })
-    expect(await failureOf(client.mounts.stopMount({ id: mount.id }))).toMatchObject({ reason: 'MOUNT_BUSY', hint: 'End it, or use --force.' })
+    expect(await failureOf(client.providers.removeProvider({ id: provider.id }))).toMatchObject({
+      status: 'FailedPrecondition',
+      reason: 'PROVIDER_IN_USE',
+    })
+    expect(await failureOf(client.mounts.stopMount({ id: mount.id }))).toMatchObject({
+      reason: 'MOUNT_BUSY',
+      hint: 'End it, or use --force.',
+    })
     await client.mounts.stopMount({ id: mount.id, force: true })
     await client.mounts.removeMount({ id: mount.id, etag: '2' })
     await client.providers.removeProvider({ id: provider.id })
@@ -138,8 +172,14 @@ describe('errors', () => {
   })
 
   it('carry reason, hint and the id that the log has', async () => {
-    const error = await failureOf(client.providers.createProvider({ provider: { name: 'x', type: 's3', options: { accessKeyId: 'A', bukcet: 'b' } } }))
-    expect(error).toMatchObject({ status: 'InvalidArgument', reason: 'UNKNOWN_OPTION', message: expect.stringContaining('Did you mean bucket') })
+    const error = await failureOf(
+      client.providers.createProvider({ provider: { name: 'x', type: 's3', options: { accessKeyId: 'A', bukcet: 'b' } } }),
+    )
+    expect(error).toMatchObject({
+      status: 'InvalidArgument',
+      reason: 'UNKNOWN_OPTION',
+      message: expect.stringContaining('Did you mean bucket'),
+    })
     const lines: { message: string; correlationId: string }[] = []
     for await (const { entries } of client.logs.tailLogs({ correlationId: error.correlationId })) lines.push(...entries)
     expect(lines.map((line) => line.message)).toEqual(['call failed'])
@@ -210,7 +250,8 @@ describe('a creation with a request id', () => {
 
 it('pages by name', async () => {
   const client = connectService(service.places.socket)
-  for (const name of ['page a', 'page b', 'page c']) await client.providers.createProvider({ provider: { name, type: 'local', options: { path: '/srv' } } })
+  for (const name of ['page a', 'page b', 'page c'])
+    await client.providers.createProvider({ provider: { name, type: 'local', options: { path: '/srv' } } })
   const names: string[] = []
   let pageToken = ''
   do {
@@ -237,7 +278,10 @@ it('lists the transfers of every mount and names those it could not ask', async 
   expect(all.transfers).toMatchObject([{ id: 7n, mountId: 'id-t1', state: TransferState.PARKED, size: 9n }])
   expect(all.transfers[0]?.nextTryTime).toBeUndefined()
   expect(all.unavailableMountIds).toEqual(['id-t2'])
-  expect(await failureOf(client.transfers.listTransfers({ mountId: 'id-t2' }))).toMatchObject({ status: 'Unavailable', reason: 'WORKER_UNAVAILABLE' })
+  expect(await failureOf(client.transfers.listTransfers({ mountId: 'id-t2' }))).toMatchObject({
+    status: 'Unavailable',
+    reason: 'WORKER_UNAVAILABLE',
+  })
 })
 
 it('shuts down through the process it lives in', async () => {

@@ -53,7 +53,9 @@ export function createOnce(requests: RequestTable): CreateOnce {
 
 /** Equal for equal requests, whatever the order of their fields. */
 function digestOf(value: JsonValue): string {
-  return createHash('sha256').update(JSON.stringify(sorted(value))).digest('hex')
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(value)))
+    .digest('hex')
 }
 
 function sorted(value: JsonValue): JsonValue {

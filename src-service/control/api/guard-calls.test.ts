@@ -1,6 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
-import type { Interceptor, Transport } from '@connectrpc/connect'
+import type { Interceptor, ServiceImpl, Transport } from '@connectrpc/connect'
 import { expect, it } from 'vitest'
 import { readError } from '../../../proto/client/read-error.ts'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
@@ -28,7 +28,7 @@ function transportTo(service: DescService, work: (method: string) => unknown, pr
     return next(request)
   }
   const methods = service.methods.map((method) => [method.localName, () => work(method.name)])
-  return createRouterTransport((router) => router.service(service, Object.fromEntries(methods)), {
+  return createRouterTransport((router) => router.service(service, Object.fromEntries(methods) as Partial<ServiceImpl<DescService>>), {
     router: { interceptors: [identify, guardCalls(log, maxStreams)] },
   })
 }
@@ -66,14 +66,20 @@ function isUnary(method: DescMethod): method is DescMethodUnary {
 }
 
 it('lets nobody in whom no listener has named', async () => {
-  const client = createClient(SystemService, transportTo(SystemService, () => ({}), null))
+  const client = createClient(
+    SystemService,
+    transportTo(SystemService, () => ({}), null),
+  )
   await expect(client.getVersion({})).rejects.toMatchObject({ code: Code.Internal })
 })
 
 it('gives the work its correlation id and records changes', async () => {
   lines.length = 0
   let seen: string | undefined
-  const client = createClient(SystemService, transportTo(SystemService, () => ((seen = correlationId()), {}), admin))
+  const client = createClient(
+    SystemService,
+    transportTo(SystemService, () => ((seen = correlationId()), {}), admin),
+  )
   let header: string | null = null
   await client.restart({}, { onHeader: (headers) => (header = headers.get('cloudmoor-correlation-id')) })
   expect(seen).toMatch(/^[0-9a-z]{16}$/)

@@ -91,7 +91,7 @@ function deadlineOf(policy: MethodPolicy, client: AbortSignal): AbortSignal {
 /** Rejects with the signal's reason as soon as it is aborted, also if the work does not look at it. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason)
+    const aborted = () => reject(CloudError.from(signal.reason))
     if (signal.aborted) aborted()
     signal.addEventListener('abort', aborted, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
@@ -125,7 +125,8 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
   if (signal.aborted) {
     const reason: unknown = signal.reason
     if (reason instanceof ConnectError) return fromLibrary(reason)
-    if (reason instanceof Error && reason.name === 'TimeoutError') return new CloudError('timeout', 'the call took too long', { cause: caught })
+    if (reason instanceof Error && reason.name === 'TimeoutError')
+      return new CloudError('timeout', 'the call took too long', { cause: caught })
     return new CloudError('cancelled', 'the client ended the call', { cause: caught })
   }
   return caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)

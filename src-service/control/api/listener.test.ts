@@ -99,7 +99,8 @@ describe('one socket', () => {
     for (const opening of ['PRI', 'POS']) {
       const socket = await connected()
       const answer = textOf(socket)
-      const rest = opening === 'PRI' ? ' * HTTP/2.0\r\n\r\nSM\r\n\r\n' : 'T / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+      const rest =
+        opening === 'PRI' ? ' * HTTP/2.0\r\n\r\nSM\r\n\r\n' : 'T / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
       for (const byte of opening) {
         socket.write(byte)
         await new Promise((resolve) => setTimeout(resolve, 10))

@@ -152,7 +152,8 @@ async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null)
   if (found === null) return
   if (!found.isSocket()) throw new CloudError('exists', `${path} is not a socket`, { hint: 'Move it away.' })
-  if (await isAnswered(path)) throw new CloudError('busy', `another service answers on ${path}`, { code: 'HOME_IN_USE', hint: 'Stop it first.' })
+  if (await isAnswered(path))
+    throw new CloudError('busy', `another service answers on ${path}`, { code: 'HOME_IN_USE', hint: 'Stop it first.' })
   await unlink(path)
 }
 

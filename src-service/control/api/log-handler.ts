@@ -52,6 +52,6 @@ function* inBatches(lines: readonly LogLine[]) {
 
 function writeLine(line: LogLine) {
   const { time, level, program, pid, mountId, correlationId, message } = line
-  const fields: JsonObject = JSON.parse(JSON.stringify(line.fields))
+  const fields = JSON.parse(JSON.stringify(line.fields)) as JsonObject
   return { time: writeTime(time), level: levels[level], program, pid, mountId, correlationId, message, fields }
 }

@@ -91,7 +91,10 @@ function byTime(left: LogLine, right: LogLine): number {
 
 async function logFiles(folder: string): Promise<string[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.log'))
-  return names.sort().slice(0, maxFiles).map((name) => join(folder, name))
+  return names
+    .sort()
+    .slice(0, maxFiles)
+    .map((name) => join(folder, name))
 }
 
 async function readForward(file: Followed): Promise<LogLine[]> {
@@ -136,7 +139,7 @@ function parseLines(text: string): LogLine[] {
 function parseLine(text: string): LogLine | null {
   if (!text.startsWith('{')) return null
   try {
-    const { time, level, program, pid, mountId, correlationId, message, fields }: Record<string, unknown> = JSON.parse(text)
+    const { time, level, program, pid, mountId, correlationId, message, fields } = JSON.parse(text) as Record<string, unknown>
     if (typeof time !== 'string' || !isLevel(level)) return null
     return {
       time: Date.parse(time),

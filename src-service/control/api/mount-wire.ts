@@ -1,6 +1,7 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { CloudError, unreachable } from '../../common/errors.ts'
 import { ConditionKind, MountAccess, MountState } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
-import type { Mount as WireMount } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { Mount as WireMount, MountSchema } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import type { Mount, MountCondition, MountPatch, MountSpec, MountState as State, MountStatus } from '../mounts/mount-manager-contract.ts'
 import type { Options } from '../store/records.ts'
 import { readInteger, readOptionChange, readOptions, writeEtag, writeManagedBy, writeQueue, writeTime } from './wire-values.ts'
@@ -58,7 +59,7 @@ function readAccess(access: MountAccess): 'owner' | 'all' {
   }
 }
 
-export function writeMount({ record, status }: Mount) {
+export function writeMount({ record, status }: Mount): MessageInitShape<typeof MountSchema> {
   return {
     id: record.id,
     name: record.name,

@@ -1,4 +1,4 @@
-import { clone, create } from '@bufbuild/protobuf'
+import { clone } from '@bufbuild/protobuf'
 import type { JsonObject } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { CheckResult, CreateProviderRequestSchema } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
@@ -68,8 +68,9 @@ function readSecrets(secrets: Readonly<Record<string, string>>): Record<string, 
 
 function withoutSecrets(request: CreateProviderRequest): CreateProviderRequest {
   const copy = clone(CreateProviderRequestSchema, request)
-  const names = Object.keys(copy.secrets).map((name) => [name, ''])
-  return create(CreateProviderRequestSchema, { ...copy, secrets: Object.fromEntries(names), requestId: '' })
+  for (const name of Object.keys(copy.secrets)) copy.secrets[name] = ''
+  copy.requestId = ''
+  return copy
 }
 
 function writeProvider({ record, secrets }: Provider) {
@@ -103,8 +104,7 @@ function writeType(descriptor: Descriptor) {
 
 /** Descriptors are data: what JSON makes of them is what they are. */
 function asJson(data: object): JsonObject {
-  const copy: JsonObject = JSON.parse(JSON.stringify(data))
-  return copy
+  return JSON.parse(JSON.stringify(data)) as JsonObject
 }
 
 function writeCheck({ name, result, detail }: CapabilityCheck) {

@@ -1,9 +1,8 @@
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
-import { ErrorReason } from '../../../proto/gen/cloudmoor/v1/errors_pb.js'
+import type { ErrorReason } from '../../../proto/gen/cloudmoor/v1/errors_pb.js'
 import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from '../../../proto/gen/google/rpc/error_details_pb.js'
-import { CloudError } from '../../common/errors.ts'
-import type { ErrorKind } from '../../common/errors.ts'
+import type { CloudError, ErrorKind } from '../../common/errors.ts'
 import { safeText } from '../../common/telemetry/safe-fields.ts'
 import type { MountReason } from '../mounts/mount-manager-contract.ts'
 

@@ -1,7 +1,8 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt'
-import type { JsonObject } from '@bufbuild/protobuf'
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import { ManagedBy } from '../../../proto/gen/cloudmoor/v1/resources_pb.js'
+import type { QueueSchema } from '../../../proto/gen/cloudmoor/v1/resources_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { QueueCounts } from '../mounts/mount-manager-contract.ts'
 import type { ManagedBy as RecordManagedBy, Options, OptionValue } from '../store/records.ts'
@@ -22,7 +23,11 @@ export function readOptions(options: JsonObject | undefined): Options {
  * Which options an update mask changes: value, or null = back to its default. `options` replaces all of them,
  * `options.NAME` one.
  */
-export function readOptionChange(paths: readonly string[], given: JsonObject | undefined, stored: Options): Record<string, OptionValue | null> {
+export function readOptionChange(
+  paths: readonly string[],
+  given: JsonObject | undefined,
+  stored: Options,
+): Record<string, OptionValue | null> {
   const options = readOptions(given)
   const change: Record<string, OptionValue | null> = {}
   for (const path of paths) {
@@ -41,7 +46,9 @@ export function readOptionChange(paths: readonly string[], given: JsonObject | u
 export function checkMask(paths: readonly string[], allowed: readonly string[]): void {
   for (const path of paths) {
     if (allowed.includes(path) || path === 'options' || /^options\.[^.]+$/.test(path)) continue
-    throw new CloudError('invalid', `update_mask: '${path}' cannot be changed`, { hint: `One of ${allowed.join(', ')}, options, options.NAME.` })
+    throw new CloudError('invalid', `update_mask: '${path}' cannot be changed`, {
+      hint: `One of ${allowed.join(', ')}, options, options.NAME.`,
+    })
   }
 }
 
@@ -81,7 +88,7 @@ export function readInteger(field: string, value: bigint): number {
   return Number(value)
 }
 
-export function writeQueue(queue: QueueCounts) {
+export function writeQueue(queue: QueueCounts): MessageInitShape<typeof QueueSchema> {
   return {
     files: BigInt(queue.files),
     bytes: BigInt(queue.bytes),

@@ -122,7 +122,12 @@ export interface Transfer {
 }
 
 export interface FolderPage {
-  readonly entries: readonly { readonly name: string; readonly folder: boolean; readonly size: number; readonly modifiedAt: number | null }[]
+  readonly entries: readonly {
+    readonly name: string
+    readonly folder: boolean
+    readonly size: number
+    readonly modifiedAt: number | null
+  }[]
   readonly truncated: boolean
 }
 

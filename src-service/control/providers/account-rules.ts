@@ -8,8 +8,23 @@ type Secrets = Readonly<Record<string, Secret>>
 
 const maxSecretLength = 64 * 1024
 
-/** What the descriptors allow, ask for and forbid. */
-export function createAccountRules(descriptors: readonly Descriptor[]) {
+/** What the descriptors allow, ask for and forbid. Everything throws `invalid` (UNKNOWN_TYPE, UNKNOWN_OPTION). */
+export interface AccountRules {
+  /** Options as they are stored, and the secrets that were really given. */
+  checkNew(draft: { readonly type: string; readonly options: Options; readonly secrets: Secrets }): {
+    readonly options: Options
+    readonly secrets: Secrets
+  }
+  /** Options as they will be stored, secrets to replace, and names of secrets to forget. Also throws `sign-in` (SECRETS_NEEDED). */
+  checkChange(
+    stored: ProviderRecord,
+    change: { readonly options: Readonly<Record<string, OptionValue | null>>; readonly secrets: Secrets },
+  ): { readonly options: Options; readonly replaced: Secrets; readonly forgotten: readonly string[] }
+  /** Options as the connector sees them. */
+  withDefaults(type: string, options: Options): Options
+}
+
+export function createAccountRules(descriptors: readonly Descriptor[]): AccountRules {
   function descriptorOf(type: string): Descriptor {
     const found = descriptors.find((descriptor) => descriptor.type === type)
     if (found !== undefined) return found
@@ -22,29 +37,26 @@ export function createAccountRules(descriptors: readonly Descriptor[]) {
   }
 
   return {
-    /** Options as they are stored, and the secrets that were really given. */
-    checkNew: (draft: { readonly type: string; readonly options: Options; readonly secrets: Secrets }) => {
+    checkNew: (draft) => {
       const secrets = givenOnly(draft.secrets)
       checkValues(draft.secrets)
       return { options: checkOptions(descriptorOf(draft.type), draft.options, Object.keys(secrets)), secrets }
     },
 
-    /** Options as they will be stored, secrets to replace, and names of secrets to forget. */
-    checkChange: (
-      stored: ProviderRecord,
-      change: { readonly options: Readonly<Record<string, OptionValue | null>>; readonly secrets: Secrets },
-    ) => {
+    checkChange: (stored, change) => {
       const descriptor = descriptorOf(stored.type)
       checkValues(change.secrets)
       const replaced = givenOnly(change.secrets)
       const forgotten = Object.keys(change.secrets).filter((name) => !Object.hasOwn(replaced, name))
       const left = Object.keys(stored.secretRefs).filter((name) => !forgotten.includes(name))
-      const options = checkOptions(descriptor, mergeOptions(stored.options, change.options), [...new Set([...left, ...Object.keys(replaced)])])
+      const options = checkOptions(descriptor, mergeOptions(stored.options, change.options), [
+        ...new Set([...left, ...Object.keys(replaced)]),
+      ])
       checkDestination(descriptor, stored, options, Object.keys(change.secrets))
       return { options, replaced, forgotten }
     },
 
-    withDefaults: (type: string, options: Options): Options => effective(descriptorOf(type), options),
+    withDefaults: (type, options) => effective(descriptorOf(type), options),
   }
 }
 
@@ -54,11 +66,8 @@ function givenOnly(secrets: Secrets): Record<string, Secret> {
 }
 
 function mergeOptions(stored: Options, change: Readonly<Record<string, OptionValue | null>>): Options {
-  const merged: Record<string, OptionValue> = { ...stored }
-  for (const [name, value] of Object.entries(change)) {
-    if (value === null) delete merged[name]
-    else merged[name] = value
-  }
+  const merged: Record<string, OptionValue> = {}
+  for (const [name, value] of Object.entries({ ...stored, ...change })) if (value !== null) merged[name] = value
   return merged
 }
 
@@ -73,7 +82,8 @@ function checkOptions(descriptor: Descriptor, options: Options, secrets: readonl
 /** Says nothing about a value but its length. */
 function checkValues(secrets: Secrets): void {
   for (const [name, value] of Object.entries(secrets)) {
-    if (value.reveal().length > maxSecretLength) throw new CloudError('invalid', `the secret '${name}' is longer than ${maxSecretLength} characters`)
+    if (value.reveal().length > maxSecretLength)
+      throw new CloudError('invalid', `the secret '${name}' is longer than ${maxSecretLength} characters`)
     if (value.reveal().includes('\0')) throw new CloudError('invalid', `the secret '${name}' holds a NUL character`)
   }
 }
@@ -87,10 +97,14 @@ function checkDestination(descriptor: Descriptor, stored: ProviderRecord, option
     .map(([name]) => name)
   const kept = Object.keys(stored.secretRefs).filter((name) => !given.includes(name))
   if (changed.length === 0 || kept.length === 0) return
-  throw new CloudError('sign-in', `a change of ${changed.join(', ')} sends the stored secrets to another place: give ${kept.join(', ')} again`, {
-    code: 'SECRETS_NEEDED',
-    hint: `Add ${kept.map((name) => `--set-secret ${name}=-`).join(' ')}`,
-  })
+  throw new CloudError(
+    'sign-in',
+    `a change of ${changed.join(', ')} sends the stored secrets to another place: give ${kept.join(', ')} again`,
+    {
+      code: 'SECRETS_NEEDED',
+      hint: `Add ${kept.map((name) => `--set-secret ${name}=-`).join(' ')}`,
+    },
+  )
 }
 
 function effective(descriptor: Descriptor, options: Options): Options {

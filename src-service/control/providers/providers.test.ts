@@ -71,7 +71,11 @@ describe('a new account', () => {
     ['a bad name', { ...draft, name: '-x' }, undefined, /cannot be the name/],
     ['a secret with NUL', { ...draft, secrets: { secretAccessKey: new Secret('a\0b') } }, undefined, /NUL/],
   ])('is refused with %s', async (_, wrong, code, text) => {
-    await expect(providers.create(wrong, null, false, signal)).rejects.toMatchObject({ kind: 'invalid', code, message: expect.stringMatching(text) })
+    await expect(providers.create(wrong, null, false, signal)).rejects.toMatchObject({
+      kind: 'invalid',
+      code,
+      message: expect.stringMatching(text),
+    })
     expect(await vault.list()).toEqual([])
   })
 
@@ -123,12 +127,16 @@ describe('a change', () => {
     await providers.update(record.id, null, { options: {}, secrets: { sessionToken: new Secret('') } })
     const account = await providers.account(record.id)
     expect(Object.entries(account.secrets).map(([name, value]) => [name, value.reveal()])).toEqual([['secretAccessKey', 'new']])
-    await expect(providers.update(record.id, null, { options: {}, secrets: { secretAccessKey: new Secret('') } })).rejects.toMatchObject({ kind: 'invalid' })
+    await expect(providers.update(record.id, null, { options: {}, secrets: { secretAccessKey: new Secret('') } })).rejects.toMatchObject({
+      kind: 'invalid',
+    })
   })
 
   it('that comes too late leaves everything as it was', async () => {
     const { record } = await create()
-    await expect(providers.update(record.id, 7, { options: {}, secrets: { secretAccessKey: new Secret('new') } })).rejects.toMatchObject({ kind: 'conflict' })
+    await expect(providers.update(record.id, 7, { options: {}, secrets: { secretAccessKey: new Secret('new') } })).rejects.toMatchObject({
+      kind: 'conflict',
+    })
     expect((await providers.account(record.id)).secrets['secretAccessKey']?.reveal()).toBe('s3cr3t')
     expect(await vault.list()).toHaveLength(1)
   })
@@ -142,7 +150,11 @@ describe('a change', () => {
 
 it('changes come one after the other', async () => {
   const { record } = await create()
-  await Promise.all([1, 2, 3, 4].map((number) => providers.update(record.id, null, { name: `n${number}`, options: {}, secrets: { sessionToken: new Secret(`t${number}`) } })))
+  await Promise.all(
+    [1, 2, 3, 4].map((number) =>
+      providers.update(record.id, null, { name: `n${number}`, options: {}, secrets: { sessionToken: new Secret(`t${number}`) } }),
+    ),
+  )
   const { record: last } = await providers.get(record.id)
   expect(last).toMatchObject({ name: 'n4', revision: 5 })
   expect((await providers.account(record.id)).secrets['sessionToken']?.reveal()).toBe('t4')
@@ -151,8 +163,22 @@ it('changes come one after the other', async () => {
 
 it('is removed with its secrets, but not while a mount uses it', async () => {
   const { record } = await create()
-  const mount = { path: '/m', remoteRoot: '', cacheSize: 1, cacheDir: '', readOnly: false, access: 'owner', uid: 0, gid: 0, umask: 0, shared: false } as const
-  await store.mounts.insert({ ...mount, id: 'm', name: 'drive', providerId: record.id, options: {}, enabled: false, managedBy: 'api' }, null)
+  const mount = {
+    path: '/m',
+    remoteRoot: '',
+    cacheSize: 1,
+    cacheDir: '',
+    readOnly: false,
+    access: 'owner',
+    uid: 0,
+    gid: 0,
+    umask: 0,
+    shared: false,
+  } as const
+  await store.mounts.insert(
+    { ...mount, id: 'm', name: 'drive', providerId: record.id, options: {}, enabled: false, managedBy: 'api' },
+    null,
+  )
   await expect(providers.remove(record.id, null)).rejects.toMatchObject({ code: 'PROVIDER_IN_USE' })
   expect(await vault.list()).toHaveLength(1)
   await store.mounts.remove('m', null)

@@ -93,7 +93,11 @@ export function createProviders({ table, secrets, prober, descriptors }: Provide
   }
 
   /** Stores new values, then calls `save` with their references; if that fails they are forgotten again. */
-  async function withSecrets<T>(owner: string, values: Readonly<Record<string, Secret>>, save: (references: Record<string, string>) => Promise<T>) {
+  async function withSecrets<T>(
+    owner: string,
+    values: Readonly<Record<string, Secret>>,
+    save: (references: Record<string, string>) => Promise<T>,
+  ) {
     const references: Record<string, string> = {}
     try {
       for (const [name, value] of Object.entries(values)) references[name] = await secrets.put(owner, name, value)

@@ -34,10 +34,14 @@ function refuseNewer(database: Database.Database, path: string, steps: readonly 
   const known = steps.at(-1)?.version ?? 0
   const found = versionOf(database)
   if (found <= known) return
-  throw new CloudError('unsupported', `the database ${path} was written by a newer version (schema ${found}; this program knows ${known})`, {
-    code: 'DATABASE_NEWER',
-    hint: 'Start the newer version again; an older one does not touch its data.',
-  })
+  throw new CloudError(
+    'unsupported',
+    `the database ${path} was written by a newer version (schema ${found}; this program knows ${known})`,
+    {
+      code: 'DATABASE_NEWER',
+      hint: 'Start the newer version again; an older one does not touch its data.',
+    },
+  )
 }
 
 function checkContents(database: Database.Database, path: string, backups: string): void {

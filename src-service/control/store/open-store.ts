@@ -87,7 +87,9 @@ function startThread(options: StoreOptions): StoreThread {
     const { kind, message, ...detail } = reply.error
     caller?.reject(new CloudError(kind, message, detail))
   })
-  worker.on('error', (caught) => end(new CloudError('internal', `the store's thread failed: ${CloudError.from(caught).message}`, { cause: caught })))
+  worker.on('error', (caught) =>
+    end(new CloudError('internal', `the store's thread failed: ${CloudError.from(caught).message}`, { cause: caught })),
+  )
   const ended = new Promise<void>((resolve) => {
     worker.on('exit', () => {
       end(new CloudError('unavailable', 'the store is closed', { code: 'SHUTTING_DOWN' }))

@@ -2,13 +2,29 @@ import { and, asc, eq, inArray, lt } from 'drizzle-orm'
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
-import type { MountChange, MountRecord, NewMount, NewProvider, ProviderChange, ProviderRecord, RequestKey, SecretRecord } from './records.ts'
+import type {
+  MountChange,
+  MountRecord,
+  NewMount,
+  NewProvider,
+  ProviderChange,
+  ProviderRecord,
+  RequestKey,
+  SecretRecord,
+} from './records.ts'
+import type { Store } from './store.ts'
 import { mounts, providers, requestIds, secrets, settings } from './tables.ts'
 
 const requestLifetimeMs = 24 * 3600 * 1000
 
+/** A table of `Store` without waiting. */
+type Synchronous<Table> = {
+  readonly [Name in keyof Table]: Table[Name] extends (...args: infer Args) => Promise<infer Result> ? (...args: Args) => Result : never
+}
+export type Operations = { readonly [Table in Exclude<keyof Store, 'close'>]: Synchronous<Store[Table]> }
+
 /** What the store does, as `Store` describes it but without waiting: runs in the store's thread. */
-export function createOperations(database: BetterSQLite3Database, clock: Clock) {
+export function createOperations(database: BetterSQLite3Database, clock: Clock): Operations {
   return {
     providers: providerOperations(database, clock),
     mounts: mountOperations(database, clock),
@@ -19,8 +35,6 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock) 
     },
   }
 }
-
-export type Operations = ReturnType<typeof createOperations>
 
 function providerOperations(database: BetterSQLite3Database, clock: Clock) {
   function get(id: string): ProviderRecord {
@@ -151,9 +165,16 @@ function checkRevision(noun: string, found: { readonly revision: number }, expec
   })
 }
 
-function refuseTaken(database: BetterSQLite3Database, table: typeof providers | typeof mounts, noun: string, name: string, owner: string | null): void {
+function refuseTaken(
+  database: BetterSQLite3Database,
+  table: typeof providers | typeof mounts,
+  noun: string,
+  name: string,
+  owner: string | null,
+): void {
   const taken = database.select({ id: table.id }).from(table).where(eq(table.name, name)).get()
-  if (taken !== undefined && taken.id !== owner) throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
+  if (taken !== undefined && taken.id !== owner)
+    throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
 }
 
 function findRequest(database: BetterSQLite3Database, request: RequestKey, now: number): string | null {

@@ -78,4 +78,6 @@ export interface RequestKey {
 export type NewProvider = Omit<ProviderRecord, 'revision' | 'createdAt' | 'updatedAt'>
 export type ProviderChange = Partial<Pick<ProviderRecord, 'name' | 'options' | 'secretRefs'>>
 export type NewMount = Omit<MountRecord, 'revision' | 'createdAt' | 'updatedAt'>
-export type MountChange = Partial<Omit<MountRecord, 'id' | 'providerId' | 'remoteRoot' | 'managedBy' | 'revision' | 'createdAt' | 'updatedAt'>>
+export type MountChange = Partial<
+  Omit<MountRecord, 'id' | 'providerId' | 'remoteRoot' | 'managedBy' | 'revision' | 'createdAt' | 'updatedAt'>
+>

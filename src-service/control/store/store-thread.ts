@@ -11,7 +11,7 @@ import type { StoreCall, StoreError, StoreOptions, StoreReply } from './store-me
 
 const port = parentPort
 if (port === null) throw new CloudError('internal', 'the store runs in a thread of the service')
-const options: StoreOptions = workerData
+const options = workerData as StoreOptions
 
 try {
   const lock = lockHome(options.lock, options.lockWaitMs)

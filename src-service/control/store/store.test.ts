@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
-import { getTableColumns, getTableName } from 'drizzle-orm'
+import { getTableConfig } from 'drizzle-orm/sqlite-core'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -30,7 +30,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-const account: NewProvider = { id: 'p1', name: 'work', type: 's3', options: { bucket: 'b', pathStyle: true }, secretRefs: {}, managedBy: 'api' }
+const account: NewProvider = {
+  id: 'p1',
+  name: 'work',
+  type: 's3',
+  options: { bucket: 'b', pathStyle: true },
+  secretRefs: {},
+  managedBy: 'api',
+}
 const drive: NewMount = {
   id: 'm1',
   name: 'drive',
@@ -82,7 +89,10 @@ describe('providers and mounts', () => {
     await expect(store.mounts.insert(drive, null)).rejects.toMatchObject({ kind: 'not-found', message: 'there is no such provider' })
     await store.providers.insert(account, null)
     await store.mounts.insert(drive, null)
-    await expect(store.providers.remove('p1', null)).rejects.toMatchObject({ code: 'PROVIDER_IN_USE', message: expect.stringContaining('drive') })
+    await expect(store.providers.remove('p1', null)).rejects.toMatchObject({
+      code: 'PROVIDER_IN_USE',
+      message: expect.stringContaining('drive'),
+    })
     await store.mounts.remove('m1', 1)
     await store.providers.remove('p1', null)
     expect(await store.providers.list()).toEqual([])
@@ -142,7 +152,11 @@ it('never tells what was to be written in an error', async () => {
 
 describe('a second service on the same home', () => {
   it('is told which process has it', async () => {
-    await expect(openStore(options)).rejects.toMatchObject({ kind: 'busy', code: 'HOME_IN_USE', message: expect.stringContaining(`process ${process.pid}`) })
+    await expect(openStore(options)).rejects.toMatchObject({
+      kind: 'busy',
+      code: 'HOME_IN_USE',
+      message: expect.stringContaining(`process ${process.pid}`),
+    })
   })
 
   it('waits for a predecessor that goes', async () => {
@@ -175,7 +189,8 @@ it('fails at once after it was closed', async () => {
 describe('the database file', () => {
   it('is closed to others, with its journal', async () => {
     await store.providers.insert(account, null)
-    for (const name of ['service.db', 'service.db-wal', 'service.lock']) expect((await stat(join(folder, name))).mode & 0o777, name).toBe(0o600)
+    for (const name of ['service.db', 'service.db-wal', 'service.lock'])
+      expect((await stat(join(folder, name))).mode & 0o777, name).toBe(0o600)
   })
 
   it('is refused when a newer version wrote it', async () => {
@@ -199,13 +214,19 @@ describe('the database file', () => {
 })
 
 describe('migrations', () => {
-  const later: Migration[] = [...migrations, { version: 2, sql: 'CREATE TABLE more (a INTEGER)' }, { version: 3, sql: 'CREATE TABLE most (a INTEGER)' }]
+  const later: Migration[] = [
+    ...migrations,
+    { version: 2, sql: 'CREATE TABLE more (a INTEGER)' },
+    { version: 3, sql: 'CREATE TABLE most (a INTEGER)' },
+  ]
 
   it('make the tables that the code knows', () => {
     const database = openDatabase(join(folder, 'other.db'), options.backups, migrations, 0)
     for (const table of Object.values(tables)) {
-      const columns = Object.values(getTableColumns(table)).map((column) => column.name)
-      expect(database.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(getTableName(table)).sort()).toEqual(columns.sort())
+      const { name, columns } = getTableConfig(table)
+      expect(database.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(name).sort()).toEqual(
+        columns.map((column) => column.name).sort(),
+      )
     }
     database.close()
   })

@@ -66,7 +66,12 @@ it('opens nothing that was changed, at any byte', async () => {
   expect((await secrets.get(reference)).reveal()).toBe('abc')
 })
 
-it.each([['owner', 'p2'], ['name', 'token'], ['version', 2], ['id', 'other']])('opens nothing under another %s', async (field, value) => {
+it.each([
+  ['owner', 'p2'],
+  ['name', 'token'],
+  ['version', 2],
+  ['id', 'other'],
+])('opens nothing under another %s', async (field, value) => {
   const reference = await secrets.put('p1', 'password', new Secret('abc'))
   const row = table.get(reference)
   if (row === undefined) throw new Error('no row')
@@ -87,7 +92,10 @@ describe('the key file', () => {
     await secrets.put('p1', 'password', new Secret('abc'))
     await rm(keyFile)
     const restarted = createSealedStore(rowsOf(table), keyFile, systemClock)
-    await expect(restarted.put('p1', 'password', new Secret('x'))).rejects.toMatchObject({ kind: 'damaged', message: expect.stringContaining('gone') })
+    await expect(restarted.put('p1', 'password', new Secret('x'))).rejects.toMatchObject({
+      kind: 'damaged',
+      message: expect.stringContaining('gone'),
+    })
     await expect(stat(keyFile)).rejects.toThrow(/ENOENT/)
   })
 
@@ -111,5 +119,7 @@ describe('the key file', () => {
 
 it('does not print', () => {
   const secret = new Secret('hunter2')
-  expect([`${secret}`, String(secret), JSON.stringify({ secret }), inspect({ a: [secret] }), inspect(secret, { showHidden: true })].join()).not.toContain('hunter2')
+  expect(
+    [String(secret), JSON.stringify({ secret }), inspect({ a: [secret] }), inspect(secret, { showHidden: true })].join(),
+  ).not.toContain('hunter2')
 })
