@@ -20,29 +20,30 @@ export async function openRotatingFile(path: string, maxBytes: number, keep: num
   })
   // Nobody can be told that a log cannot be written; the service goes on without it.
   stream.on('error', () => {})
-  let rotating = false
+  let rotation: Promise<void> | null = null
   stream.on('write', (written: number) => {
     size += written
-    if (size < maxBytes || rotating) return
-    rotating = true
-    void shift(path, keep)
-      .then(() => {
-        size = 0
-        stream.reopen()
-      })
-      .catch(() => {})
-      .finally(() => {
-        rotating = false
-      })
+    if (size < maxBytes || rotation !== null) return
+    rotation = shift(path, keep).then(() => {
+      rotation = null
+      size = 0
+      stream.reopen()
+    })
   })
   const flushAtExit = () => flushNow(stream)
   process.on('exit', flushAtExit)
   return {
     stream,
-    close: () => {
+    close: async () => {
       process.off('exit', flushAtExit)
-      return new Promise((resolve) => {
-        stream.once('close', resolve)
+      await rotation
+      await new Promise((resolve) => {
+        // A disk that takes nothing must not hold up the end of the program.
+        const giveUp = setTimeout(() => stream.destroy(), 2000)
+        stream.once('close', () => {
+          clearTimeout(giveUp)
+          resolve(undefined)
+        })
         stream.end()
       })
     },
