@@ -161,7 +161,31 @@ P
     limit: 180,
     script: `
       mkdir "$M/many" "$T/expected/many"
-      for d in "$M/many" "$T/expected/many"; do (cd "$d" && seq 1 2000 | xargs -n 500 sh -c 'for i; do echo $i > file-$i; done' sh); done
-      test "$(ls "$M/many" | wc -l)" = 2000`,
+      for d in "$M/many" "$T/expected/many"; do (cd "$d" && seq 1 20000 | xargs -n 5000 python3 -c 'import sys
+for i in sys.argv[1:]:
+    with open("file-" + i, "w") as f: f.write(i)'); done
+      test "$(ls "$M/many" | wc -l)" = 20000
+      test "$(ls -l "$M/many" | awk 'NR > 1 { n += $5 } END { print n }')" = "$(seq 1 20000 | tr -d '\\n' | wc -c)"`,
+    needs: ['python3'],
+  },
+  {
+    name: 'npm',
+    limit: 180,
+    needs: ['npm'],
+    script: `
+      mkdir "$M/npm"; cd "$M/npm"; printf '{"name":"x","version":"1.0.0","private":true}' > package.json
+      npm install --no-audit --no-fund --ignore-scripts --loglevel=error eslint@10.15.0 >&2
+      cd "$M/npm" && node -e 'import("eslint").then((m) => { if (typeof m.ESLint !== "function") process.exit(1) })'
+      cd /; cp -a "$M/npm" "$T/expected/npm"`,
+  },
+  {
+    name: 'large',
+    limit: 240,
+    script: `
+      mkdir "$M/large" "$T/expected/large"
+      openssl enc -aes-128-ctr -K 00112233445566778899aabbccddeeff -iv 0 -in /dev/zero 2>/dev/null | head -c 5368709120 > "$M/large/f"
+      test "$(stat -c %s "$M/large/f")" = 5368709120
+      cp "$M/large/f" "$T/expected/large/f"`,
+    needs: ['openssl'],
   },
 ]
