@@ -10,7 +10,7 @@ const planted: Readonly<Record<string, string>> = {
   'private key': ['-----BEGIN', 'RSA PRIVATE KEY-----'].join(' '),
   'AWS access key': ['AKIA', 'ABCDEFGHIJKLMNOP'].join(''),
   'GitHub token': ['ghp', 'a1B2'.repeat(9)].join('_'),
-  'password in a URL': ['https://someone', 'hunter22@host.test/'].join(':'),
+  'password in a URL': ['https://someone', 'hunter22@host.corp/'].join(':'),
 }
 
 function scan(folder: string): { readonly code: number | null; readonly output: string } {
@@ -32,7 +32,10 @@ describe('secret scan', () => {
   })
 
   it('passes a folder without secrets', () => {
-    writeFileSync(join(folder, 'plain.txt'), 'https://host.test/ user:password\n')
+    writeFileSync(
+      join(folder, 'plain.txt'),
+      'https://host.corp/ user:password\nhttps://user:password@s3.example.com/ and user:password@b.test\n',
+    )
     expect(scan(folder)).toEqual({ code: 0, output: '' })
   })
 
