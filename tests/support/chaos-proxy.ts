@@ -28,6 +28,8 @@ export interface ChaosProxy {
   readonly seen: Seen[]
   /** Bytes of request bodies that went through or were held back. */
   received: number
+  /** Connections that clients made. */
+  sockets: number
   /** Requests whose fate was not `pass`. */
   struck: number
   decide: (seen: Seen) => Fate
@@ -46,6 +48,7 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
     endpoint: `http://127.0.0.1:${portOf(server)}`,
     seen: [],
     received: 0,
+    sockets: 0,
     struck: 0,
     decide: () => pass,
     close: async () => {
@@ -55,6 +58,9 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
       await once(server, 'close')
     },
   }
+  server.on('connection', () => {
+    proxy.sockets++
+  })
   server.on('request', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const seen = { method: incoming.method ?? '', url: incoming.url ?? '' }
     proxy.seen.push(seen)

@@ -47,7 +47,10 @@ export async function minioCloud(): Promise<Cloud | { readonly missing: string }
 /** All buckets are folders of an account without one: making a folder there makes a bucket. */
 async function makeBucket(endpoint: string, accessKeyId: string, secretAccessKey: string): Promise<void> {
   const connector = new S3Connector({
-    settings: { options: { preset: 'minio', endpoint, accessKeyId }, secret: (name) => (name === 'secretAccessKey' ? secretAccessKey : undefined) },
+    settings: {
+      options: { preset: 'minio', endpoint, accessKeyId },
+      secret: (name) => (name === 'secretAccessKey' ? secretAccessKey : undefined),
+    },
     remoteRoot: '',
     log: () => undefined,
   })

@@ -36,7 +36,11 @@ export interface StatusJson {
 }
 
 /** Runs a program; rejects only if it outlives `timeoutMs` (it is killed then). */
-export function run(command: string, args: readonly string[], options: { input?: string; timeoutMs?: number; env?: NodeJS.ProcessEnv; cwd?: string } = {}): Promise<Outcome> {
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { input?: string; timeoutMs?: number; env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): Promise<Outcome> {
   return new Promise((done, fail) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? '/',
@@ -96,7 +100,9 @@ export class Installation implements AsyncDisposable {
   async cloudmoor(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Promise<string> {
     const outcome = await this.attempt(args, options)
     if (outcome.code !== 0) {
-      throw new Error(`cloudmoor ${args.join(' ')}: exit ${outcome.code}\n${outcome.stdout}${outcome.stderr}\n--- logs\n${await this.logs()}`)
+      throw new Error(
+        `cloudmoor ${args.join(' ')}: exit ${outcome.code}\n${outcome.stdout}${outcome.stderr}\n--- logs\n${await this.logs()}`,
+      )
     }
     return outcome.stdout
   }
@@ -106,7 +112,11 @@ export class Installation implements AsyncDisposable {
     const secrets = Object.entries(spec.secrets)
     await this.cloudmoor(
       [
-        'config', 'create', name, '--provider', spec.type,
+        'config',
+        'create',
+        name,
+        '--provider',
+        spec.type,
         ...Object.entries(spec.set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
         ...secrets.flatMap(([key]) => ['--set-secret', `${key}=-`]),
       ],
@@ -149,7 +159,10 @@ export class Installation implements AsyncDisposable {
   }
 
   async logs(): Promise<string> {
-    const { stdout } = await run('/bin/bash', ['-c', `tail -n 30 "${this.home}"/state/logs/*.log "${this.home}"/logs/*.log 2>/dev/null | tail -c 12000`])
+    const { stdout } = await run('/bin/bash', [
+      '-c',
+      `tail -n 30 "${this.home}"/state/logs/*.log "${this.home}"/logs/*.log 2>/dev/null | tail -c 12000`,
+    ])
     return stdout
   }
 
@@ -167,7 +180,10 @@ export class Installation implements AsyncDisposable {
       if (path?.startsWith(`${this.folder}/`)) await run('umount', ['-l', path], { timeoutMs: 10_000 }).catch(() => undefined)
     }
     const { stdout } = await run('/bin/bash', ['-c', `grep -lsz 'CLOUDMOOR_HOME=${this.home}$' /proc/[0-9]*/environ | cut -d/ -f3`])
-    for (const pid of stdout.split('\n').map(Number).filter((id) => id > 1 && id !== process.pid)) {
+    for (const pid of stdout
+      .split('\n')
+      .map(Number)
+      .filter((id) => id > 1 && id !== process.pid)) {
       try {
         process.kill(pid, 'SIGKILL')
       } catch {

@@ -58,20 +58,17 @@ export class LocalConnector implements Connector {
   }
 
   async stat(place: RemotePlace, type: 'file' | 'folder' | 'any'): Promise<RemoteEntry | null> {
-    try {
-      return await this.#at(place, async (folder, name) => {
-        const stats = await lstatOrNull(folder.entry(name))
-        if (!stats || (type === 'folder' && !stats.isDirectory()) || (type === 'file' && stats.isDirectory())) return null
-        return await this.#entry(folder.entry(name), name)
-      })
-    } catch (caught) {
+    const found = await this.#at(place, async (folder, name) => {
+      const stats = await lstatOrNull(folder.entry(name))
+      if (!stats || (type === 'folder' && !stats.isDirectory()) || (type === 'file' && stats.isDirectory())) return null
+      return await this.#entry(folder.entry(name), name)
+    }).catch((caught: unknown) => {
       const error = CloudError.from(caught)
-      if (place.path.length > 0 && (error.kind === 'not-found' || error.kind === 'not-a-folder')) {
-        await requireRoot(await this.#realRoot())
-        return null
-      }
+      if (place.path.length > 0 && (error.kind === 'not-found' || error.kind === 'not-a-folder')) return null
       throw error
-    }
+    })
+    if (!found) await requireRoot(await this.#realRoot())
+    return found
   }
 
   async *read(place: RemotePlace, start: number, end: number, rev: string, signal: AbortSignal): AsyncIterable<Uint8Array> {

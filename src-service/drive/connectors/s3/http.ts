@@ -216,8 +216,9 @@ function transportError(error: Error): CloudError {
   const hint = code === undefined ? undefined : hints[code]
   if (hint !== undefined) return new CloudError('offline', error.message || 'no connection', { ...detail, hint })
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return new CloudError('timeout', error.message, detail)
-  // Parser errors: what answers there does not speak HTTP.
-  if (code?.startsWith('HPE_')) return new CloudError('garbage', `not HTTP: ${error.message}`, detail)
+  // What answers there does not speak HTTP, unless it only broke off.
+  if (error.name === 'HTTPParserError' && code !== 'HPE_INVALID_EOF_STATE')
+    return new CloudError('garbage', `not HTTP: ${error.message}`, detail)
   const known = CloudError.from(error)
   return known.kind === 'internal' ? new CloudError('offline', error.message, detail) : known
 }
