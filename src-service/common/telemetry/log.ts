@@ -1,6 +1,7 @@
+import { dirname } from 'node:path'
 import pino from 'pino'
 import { correlationId } from './correlation.ts'
-import { openRotatingFile } from './rotating-file.ts'
+import { openRotatingFile, pruneLogs } from './rotating-file.ts'
 import { safeFields, safeText } from './safe-fields.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -35,9 +36,13 @@ export interface LogOptions {
 
 const ranks: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-/** Opens a log file, mode 0600. Rejects with the system's error if that fails. */
+/** Days after which the service removes logs that nobody writes to any more. */
+const keptDays = 14
+
+/** Opens a log file, mode 0600; the service also clears its folder of old ones. Rejects with the system's error if that fails. */
 export async function openLog(options: LogOptions): Promise<Log> {
   const file = await openRotatingFile(options.file, options.maxBytes ?? 10 * 1024 * 1024, options.keep ?? 4)
+  if (options.program === 'service') void pruneLogs(dirname(options.file), keptDays, Date.now())
   const base = { program: options.program, pid: process.pid }
   const settings = {
     level: 'debug',

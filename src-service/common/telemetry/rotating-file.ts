@@ -73,9 +73,9 @@ async function shift(path: string, keep: number): Promise<void> {
   }
 }
 
-/** Removes log files in `folder` that nobody wrote to for `days` days. */
+/** Removes log files in `folder` that nobody wrote to for `days` days. Never rejects. */
 export async function pruneLogs(folder: string, days: number, now: number): Promise<void> {
-  for (const name of await readdir(folder)) {
+  for (const name of await readdir(folder).catch(() => [])) {
     if (!/\.log(\.\d+)?$/.test(name)) continue
     const path = join(folder, name)
     const found = await stat(path).catch(() => null)

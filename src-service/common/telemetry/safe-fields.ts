@@ -13,6 +13,7 @@ const shown: ReadonlySet<string> = new Set([
   'detail',
   'endpoint',
   'errno',
+  'error',
   'event',
   'from',
   'hint',
