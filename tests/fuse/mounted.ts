@@ -4,11 +4,12 @@ import { once } from 'node:events'
 import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { defaultGeometry } from '../../src-service/common/frames/messages.ts'
 import type { SessionCounters } from '../../src-service/drive/fuse/session.ts'
 
-export type WorkerKind = 'memory' | 'memory-slow' | 'journal' | 'journal-slow'
+export type WorkerKind = 'memory' | 'memory-slow' | 'journal' | 'journal-slow' | 'passthrough'
 
 const serve = join(import.meta.dirname, 'serve.ts')
 const detach = 2
@@ -111,6 +112,12 @@ export class Mounted {
     return Number(readFileSync(`${control}/${this.connection}/waiting`, 'utf8'))
   }
 
+  /** Lets the worker play another client of the cloud, and waits until it has told the kernel. */
+  async remoteChange(signal: 'SIGUSR1' | 'SIGUSR2'): Promise<void> {
+    await this.#ask(signal, (said) => said === 'told')
+    await sleep(50) // the notifying thread of the addon
+  }
+
   isGone(): boolean {
     return this.worker === null || this.worker.exitCode !== null || this.worker.signalCode !== null
   }
@@ -124,15 +131,9 @@ export class Mounted {
     await gone
   }
 
-  /** Ends the worker in order. @returns what it counted. */
-  async finish(): Promise<SessionCounters> {
-    const { worker } = this
-    if (worker === null) throw new Error('no worker')
-    const gone = once(worker, 'close')
-    worker.kill('SIGTERM')
-    await gone
-    const line = this.said.findLast((said) => said.startsWith('counters '))
-    if (line === undefined) throw new Error(`no counters: ${this.said.join('\n')}`)
+  /** What the worker counted so far. */
+  async counters(): Promise<SessionCounters> {
+    const line = await this.#ask('SIGHUP', (said) => said.startsWith('counters '))
     return JSON.parse(line.slice('counters '.length)) as SessionCounters
   }
 
@@ -149,6 +150,17 @@ export class Mounted {
     native.closeFd(this.memoryFd)
     if (this.#watchdog.pid !== undefined) process.kill(-this.#watchdog.pid, 'SIGKILL')
     rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async #ask(signal: NodeJS.Signals, answers: (said: string) => boolean): Promise<string> {
+    const before = this.said.length
+    this.worker?.kill(signal)
+    for (let tries = 0; tries < 1000; tries++) {
+      const line = this.said.slice(before).find(answers)
+      if (line !== undefined) return line
+      await sleep(5)
+    }
+    throw new Error(`no answer to ${signal}: ${this.said.join('\n')}`)
   }
 }
 

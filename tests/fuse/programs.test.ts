@@ -53,7 +53,7 @@ describe.skipIf(!canMount())('programs on a mount', () => {
     })
 
     afterAll(async () => {
-      const counters = await mounted.finish()
+      const counters = await mounted.counters()
       await mounted.remove()
       expect(counters.operations.length).toBeGreaterThan(20)
       // Whatever the programs did, the kernel never refused an answer and nothing was a bug of ours.

@@ -21,16 +21,19 @@ export interface Pending {
 
 /**
  * The waiting requests of a connection, at most as many as the request memory has places. One timer looks after all of them:
- * whatever the layers below promise about their own deadlines, nobody waits longer than `deadlineMs` and one tick.
+ * whatever the layers below promise about their own deadlines, nobody waits longer than `deadlineMs` and two ticks. The first tick
+ * beyond the deadline is theirs, because they know better what went wrong.
  */
 export class PendingRequests {
   readonly #waiting = new Set<Pending>()
+  readonly #tickMs: number
   readonly #timer: NodeJS.Timeout
   readonly #expire: (pending: Pending, error: CloudError) => void
 
   /** @param expire answers a request whose time is over. */
   constructor(tickMs: number, expire: (pending: Pending, error: CloudError) => void) {
     this.#expire = expire
+    this.#tickMs = tickMs
     this.#timer = setInterval(() => this.#tick(), tickMs)
     this.#timer.unref()
   }
@@ -74,7 +77,7 @@ export class PendingRequests {
   #tick(): void {
     const now = performance.now()
     for (const pending of [...this.#waiting]) {
-      if (now - pending.since < pending.deadlineMs) continue
+      if (now - pending.since < pending.deadlineMs + this.#tickMs) continue
       const error = new CloudError('timeout', `no answer within ${pending.deadlineMs} ms`)
       pending.abort.abort(error)
       this.#expire(pending, error)

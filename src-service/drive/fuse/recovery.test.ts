@@ -174,7 +174,7 @@ class DyingDoor extends FakeDoor {
     const unique = Number(this.memory.readBigUInt64LE(offset + 8))
     const known = this.accepted.some(([other]) => other === unique)
     if (!known) this.accepted.push([unique, number])
-    if (!this.#afterReply) return (super.reply(offset, number, payload, at, length), known ? -errno.ENOENT : 0)
+    if (!this.#afterReply) return super.reply(offset, number, payload, at, length), known ? -errno.ENOENT : 0
     this.dead = true
     return 0
   }
