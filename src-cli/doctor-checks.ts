@@ -153,7 +153,7 @@ export async function checkMachine(): Promise<Finding[]> {
           ['fusermount3', mountHelper],
           ['mount-right', mountRight],
           ['runtime-folder', runtime],
-          ['disk', stateDisk],
+          ['state-folder', stateDisk],
         ]
       : [
           ['node', node],

@@ -139,7 +139,7 @@ export function transferView(transfer: Transfer, mountName: string): TransferVie
   }
 }
 
-interface LogView {
+export interface LogView {
   readonly time: string | null
   readonly level: string
   readonly program: string

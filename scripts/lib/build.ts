@@ -79,4 +79,9 @@ async function main(): Promise<void> {
   }
 }
 
-await main()
+main().catch((error: unknown) => {
+  // What the bundler has to say, it has said.
+  if (!(error instanceof Error && 'errors' in error))
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  process.exit(1)
+})

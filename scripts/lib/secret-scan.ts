@@ -18,7 +18,7 @@ const patterns: Readonly<Record<string, RegExp>> = {
   'npm token': /\bnpm_[0-9A-Za-z]{36}\b/,
   'JSON web token': /\beyJ[0-9A-Za-z_-]{20,}\.eyJ[0-9A-Za-z_-]{20,}\.[0-9A-Za-z_-]{20,}/,
   'password in a URL':
-    /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@'"`$<{]{1,64}:[^\s/:@'"`$<{]{3,}@(?!(?:[\w-]+\.)*(?:test|example(?:\.(?:com|org|net))?|localhost)\b)[a-z0-9]/i,
+    /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@'"`$<{]{1,64}:[^\s/:@'"`$<{]{8,}@(?!(?:[\w-]+\.)*(?:test|example(?:\.(?:com|org|net))?|localhost)\b)[a-z0-9]/i,
 }
 
 /** AWS's own documented examples. */

@@ -1,12 +1,16 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import type { LogEntry } from '../../proto/gen/cloudmoor/v1/log_pb.js'
 import { LogLevel } from '../../proto/gen/cloudmoor/v1/log_pb.js'
 import type { Cli } from '../cli.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { Failure } from '../failure.ts'
+import { readLogFile } from '../log-file.ts'
 import { mountNamed } from '../lookup.ts'
 import { colour, safe } from '../output.ts'
-import { isoTime, logView } from '../views.ts'
-import { word } from '../words.ts'
+import { stateFolder } from '../places.ts'
+import type { LogView } from '../views.ts'
+import { logView } from '../views.ts'
 import { wholeFlag } from './flags.ts'
 
 interface LogFlags {
@@ -23,7 +27,7 @@ const levels = { debug: LogLevel.DEBUG, info: LogLevel.INFO, warn: LogLevel.WARN
 export function addLogsCommand(program: Command, cli: Cli): void {
   program
     .command('logs')
-    .description('show log lines of the service and its workers')
+    .description('show log lines of the service and its workers; without a service, the last ones it wrote')
     .option('-f, --follow', 'go on with new lines', false)
     .option('-n, --lines <count>', 'how many of the past', wholeFlag, 100)
     .addOption(new Option('--level <level>', 'least level').choices(Object.keys(levels)).default('info'))
@@ -33,25 +37,44 @@ export function addLogsCommand(program: Command, cli: Cli): void {
 }
 
 async function logs(cli: Cli, flags: LogFlags): Promise<void> {
-  const service = await cli.connect()
-  const mountId = flags.mount === undefined ? '' : (await mountNamed(service, flags.mount)).id
-  const request = { lines: flags.lines, follow: flags.follow, minLevel: levels[flags.level], mountId, correlationId: flags.call ?? '' }
   try {
-    for await (const { entries } of service.logs.tailLogs(request, { signal: cli.signal })) {
-      for (const entry of entries) cli.output.print(cli.output.json ? JSON.stringify(logView(entry)) : line(cli, entry))
-    }
+    await tail(cli, flags)
   } catch (error) {
-    if (!cli.signal.aborted) throw error
+    if (cli.signal.aborted) return
+    if (error instanceof Failure && error.exitCode === exitCodes.noService) await lastWords(cli, flags)
+    throw error
   }
 }
 
-function line(cli: Cli, entry: LogEntry): string {
-  const time = isoTime(entry.time) ?? '-'
-  const level = word(LogLevel, entry.level).padEnd(5)
-  const style = entry.level === LogLevel.ERROR ? 'red' : entry.level === LogLevel.WARN ? 'yellow' : 'dim'
-  const fields = Object.entries(entry.fields ?? {}).map(
+async function tail(cli: Cli, flags: LogFlags): Promise<void> {
+  const service = await cli.connect()
+  const mountId = flags.mount === undefined ? '' : (await mountNamed(service, flags.mount)).id
+  const request = { lines: flags.lines, follow: flags.follow, minLevel: levels[flags.level], mountId, correlationId: flags.call ?? '' }
+  for await (const { entries } of service.logs.tailLogs(request, { signal: cli.signal })) {
+    for (const entry of entries) print(cli, logView(entry))
+  }
+}
+
+/** What the service wrote before it went. */
+async function lastWords(cli: Cli, flags: LogFlags): Promise<void> {
+  const file = join(stateFolder(process.env), 'logs', 'service.log')
+  const entries = (await readLogFile(file)).filter((entry) => {
+    const level = Object.hasOwn(levels, entry.level) ? levels[entry.level as keyof typeof levels] : LogLevel.INFO
+    return level >= levels[flags.level] && (flags.call === undefined || entry.correlationId === flags.call)
+  })
+  for (const entry of entries.slice(-flags.lines)) print(cli, entry)
+}
+
+function print(cli: Cli, entry: LogView): void {
+  cli.output.print(cli.output.json ? JSON.stringify(entry) : line(cli, entry))
+}
+
+function line(cli: Cli, entry: LogView): string {
+  const style = entry.level === 'error' ? 'red' : entry.level === 'warn' ? 'yellow' : 'dim'
+  const fields = Object.entries(entry.fields).map(
     ([key, value]) => `${key}=${safe(typeof value === 'string' ? value : JSON.stringify(value))}`,
   )
-  const call = entry.correlationId === '' ? [] : [`call=${entry.correlationId}`]
-  return [time, colour(cli.output, style, level), `${entry.program}[${entry.pid}]`, safe(entry.message), ...fields, ...call].join(' ')
+  const call = entry.correlationId === '' ? [] : [`call=${safe(entry.correlationId)}`]
+  const program = `${safe(entry.program)}[${entry.pid}]`
+  return [entry.time ?? '-', colour(cli.output, style, entry.level.padEnd(5)), program, safe(entry.message), ...fields, ...call].join(' ')
 }
