@@ -18,7 +18,7 @@ export function listBuckets(client: S3Client, signal: AbortSignal): PageIterator
       const query = token === '' ? [] : [['continuation-token', token] as const]
       const { node } = await client.xml({ method: 'GET', bucket: null, key: noKey, query }, 'ListAllMyBucketsResult', longestList, signal)
       token = textOf(node, 'ContinuationToken') ?? null
-      const buckets = childrenOf(childOf(node, 'Buckets') ?? {}, 'Bucket')
+      const buckets = childrenOf(childOf(node, 'Buckets') ?? node, 'Bucket')
       const page: ListPage = { entries: buckets.map((bucket) => folderEntry(Buffer.from(requiredText(bucket, 'Name')))), hidden: [] }
       return { done: false, value: page }
     },

@@ -1,12 +1,13 @@
 /** One level of keys as a folder. */
 import { CloudError } from '../../../common/errors.ts'
-import type { ListPage, PosixAttributes, RemoteEntry } from '../connector.ts'
+import type { ListPage, RemoteEntry } from '../connector.ts'
 import { timeOfMs } from '../posix-mode.ts'
 import type { PageIterator } from '../wrap-connector.ts'
 import { posixOfMetadata, typeOfMetadata } from './metadata.ts'
+import type { Metadata } from './metadata.ts'
 import type { S3Client, S3Request } from './s3-client.ts'
 import { folderKey, isShowable } from './s3-place.ts'
-import { childOf, childrenOf, requiredCount, requiredText, textOf } from './s3-xml.ts'
+import { childOf, childrenOf, decodeEntities, requiredCount, requiredText, textOf } from './s3-xml.ts'
 import type { XmlNode } from './s3-xml.ts'
 
 /** A page of 1,000 keys of 1,024 bytes, percent-encoded, with metadata, is below this. */
@@ -103,18 +104,29 @@ export function folderEntry(name: Buffer): RemoteEntry {
 function objectEntry(name: Buffer, object: XmlNode): RemoteEntry {
   const modified = Date.parse(requiredText(object, 'LastModified'))
   if (Number.isNaN(modified)) throw new CloudError('garbage', 'a listing with a time that is none')
-  const metadata = childOf(object, 'UserMetadata')
-  const posix: PosixAttributes = metadata ? posixOfMetadata((meta) => listedMetadata(metadata, meta)) : {}
-  const type = metadata ? typeOfMetadata((meta) => listedMetadata(metadata, meta), 'file') : 'file'
+  const metadata = listedMetadata(object)
+  const type = typeOfMetadata(metadata, 'file')
   const size = requiredCount(object, 'Size')
-  return { name, type, size: type === 'file' ? size : 0, mtime: timeOfMs(modified), rev: requiredText(object, 'ETag'), id: null, posix }
+  return {
+    name,
+    type,
+    size: type === 'file' ? size : 0,
+    mtime: timeOfMs(modified),
+    rev: requiredText(object, 'ETag'),
+    id: null,
+    posix: posixOfMetadata(metadata),
+  }
 }
 
 /** MinIO writes the names of headers as tags, in its own case. */
-function listedMetadata(metadata: XmlNode, name: string): string | undefined {
-  const wanted = `x-amz-meta-${name}`
-  const tag = Object.keys(metadata).find((key) => key.toLowerCase() === wanted)
-  return tag === undefined ? undefined : textOf(metadata, tag)
+function listedMetadata(object: XmlNode): Metadata {
+  const listed = childOf(object, 'UserMetadata')
+  if (!listed) return () => undefined
+  const byName = new Map(listed.children.map((child) => [child.name.toLowerCase(), child.text]))
+  return (name) => {
+    const text = byName.get(`x-amz-meta-${name}`)
+    return text === undefined ? undefined : decodeEntities(text)
+  }
 }
 
 /** Bytes of a percent-encoded key; some servers write a space as `+`. @throws CloudError `garbage` */

@@ -74,13 +74,37 @@ describe('errors', () => {
 })
 
 describe('XML', () => {
+  test('elements and text, whatever surrounds them', () => {
+    const text = '<?xml version="1.0"?>\n<s3:A xmlns:s3="http://x/">\n <s3:B>1</s3:B><B>2</B><C/><D a="1"/> </s3:A>\n'
+    const node = parseXml(text, 'A')
+    expect(node.children.map(({ name, text: inner }) => `${name}=${inner}`)).toEqual(['B=1', 'B=2', 'C=', 'D='])
+  })
+
   test('entities of its own are not expanded', () => {
     const bomb = '<!DOCTYPE a [<!ENTITY x "boom">]><ListBucketResult><Name>&x;</Name></ListBucketResult>'
     expect(() => parseXml(bomb, 'ListBucketResult')).toThrow(CloudError)
     expect(textOf(parseXml('<A><B>&lt;&amp;&#39;&#x20ac;&quot;&unknown;</B></A>', 'A'), 'B')).toBe('<&\'\u20ac"&unknown;')
   })
 
-  test.each(['', 'plain', '<html></html>', '<ListBucketResult><Contents>', '{"json":1}', '<A/>'])('%s is garbage', (text) => {
+  const half = '<ListBucketResult><Contents>'
+  const crossed = '<ListBucketResult><A><B></A></B></ListBucketResult>'
+  const twice = '<ListBucketResult></ListBucketResult><ListBucketResult></ListBucketResult>'
+  const deep = '<A>'.repeat(50_000)
+  const tail = '<ListBucketResult></ListBucketResult>and more'
+  test.each([
+    '',
+    'plain',
+    '<html></html>',
+    half,
+    crossed,
+    twice,
+    deep,
+    tail,
+    '<ListBucketResult',
+    '</ListBucketResult>',
+    '{"json":1}',
+    '<A/>',
+  ])('%s is garbage', (text) => {
     expect(() => parseXml(text, 'ListBucketResult')).toThrow(expect.objectContaining({ kind: 'garbage' }))
   })
 })
