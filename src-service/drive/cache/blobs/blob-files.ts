@@ -1,0 +1,135 @@
+import { join } from 'node:path'
+import { CloudError } from '../../../common/errors.ts'
+import type { Disk } from './disk.ts'
+import type { LocalBlob } from './local-blob.ts'
+
+/** An open blob. */
+export interface BlobFile {
+  readonly fd: number
+  /** Operations under way; it is not closed while there are any. */
+  uses: number
+  /** The blob has another generation now: closed with its last use. */
+  detached: boolean
+}
+
+const openAtMost = 512
+
+/** Folder of the blob, below `blobs/`. */
+export function folderOf(node: number): string {
+  return (node % 256).toString(16).padStart(2, '0')
+}
+
+/** Descriptors of blobs: opened on the pool, kept while they are in use, at most 512 idle ones. */
+export class BlobFiles {
+  readonly #disk: Disk
+  readonly #folder: string
+  readonly #missing: (blob: LocalBlob) => void
+  /** Least recently opened first. */
+  readonly #open = new Set<LocalBlob>()
+
+  /** @param missing a file that must be there is not: makes the state true again. */
+  constructor(disk: Disk, folder: string, missing: (blob: LocalBlob) => void) {
+    this.#disk = disk
+    this.#folder = folder
+    this.#missing = missing
+  }
+
+  pathOf(node: number, generation: number): string {
+    return join(this.folderPath(node), `${node}.${generation}`)
+  }
+
+  folderPath(node: number): string {
+    return join(this.#folder, folderOf(node))
+  }
+
+  /** The open file, to be given back with `release`; undefined if it must be opened first. */
+  ready(blob: LocalBlob): BlobFile | undefined {
+    const file = blob.file
+    if (file !== undefined) file.uses += 1
+    return file
+  }
+
+  /** The file of the blob's current generation, made if the blob holds no bytes yet. To be given back with `release`. @throws damaged if it is gone */
+  async hold(blob: LocalBlob): Promise<BlobFile> {
+    for (;;) {
+      const file = this.ready(blob)
+      if (file !== undefined) return file
+      if (blob.generation === 0) throw new CloudError('internal', `node ${blob.node} has no blob to open`)
+      await (blob.opening ??= this.#openFile(blob))
+    }
+  }
+
+  release(file: BlobFile): void {
+    file.uses -= 1
+    if (file.detached && file.uses === 0) this.#close(file)
+  }
+
+  /** The blob goes on with another generation, or with none. */
+  detach(blob: LocalBlob): void {
+    const file = blob.file
+    blob.file = undefined
+    blob.opening = undefined
+    blob.folderSynced = false
+    this.#open.delete(blob)
+    if (file === undefined) return
+    file.detached = true
+    if (file.uses === 0) this.#close(file)
+  }
+
+  /** A second descriptor, read-only and the caller's own. */
+  async openAgain(blob: LocalBlob): Promise<number> {
+    return this.#disk.openToRead(this.pathOf(blob.node, blob.generation))
+  }
+
+  closeAll(): void {
+    for (const blob of [...this.#open]) this.detach(blob)
+  }
+
+  async #openFile(blob: LocalBlob): Promise<BlobFile> {
+    const { generation } = blob
+    const made = blob.bytes === 0
+    try {
+      const fd = await this.#openPath(blob, made)
+      const file: BlobFile = { fd, uses: 0, detached: false }
+      if (made && blob.size > 0) await this.#disk.truncate(fd, blob.size)
+      if (blob.generation !== generation) {
+        this.#close(file)
+        return file
+      }
+      blob.file = file
+      this.#open.add(blob)
+      this.#closeIdle()
+      return file
+    } finally {
+      if (blob.generation === generation) blob.opening = undefined
+    }
+  }
+
+  async #openPath(blob: LocalBlob, made: boolean): Promise<number> {
+    const { generation } = blob
+    try {
+      return await this.#disk.open(this.pathOf(blob.node, generation), made)
+    } catch (error) {
+      const known = CloudError.from(error)
+      if (known.kind !== 'not-found') throw known
+      if (blob.generation === generation) this.#missing(blob)
+      throw new CloudError('damaged', `the local copy of node ${blob.node} is gone from the disk`, { cause: error })
+    }
+  }
+
+  #closeIdle(): void {
+    if (this.#open.size <= openAtMost) return
+    for (const blob of this.#open) {
+      if (blob.file === undefined || blob.file.uses > 0) continue
+      const { folderSynced } = blob
+      this.detach(blob)
+      blob.folderSynced = folderSynced
+      if (this.#open.size <= openAtMost) return
+    }
+  }
+
+  #close(file: BlobFile): void {
+    // Nothing is lost by a failing close: what must be on disk was synced before.
+    this.#disk.close(file.fd).catch(() => undefined)
+  }
+}

@@ -1,0 +1,285 @@
+import { pause } from '../../../common/clock.ts'
+import { CloudError } from '../../../common/errors.ts'
+import type { BlobFile, BlobFiles } from './blob-files.ts'
+import { blockSize, blocksOf } from './block-map.ts'
+import type { Budget, Priority } from './budget.ts'
+import type { BlobContext } from './context.ts'
+import { Flight } from './flight.ts'
+import type { Ledger } from './ledger.ts'
+import type { LocalBlob } from './local-blob.ts'
+import type { Room } from './room.ts'
+
+/** Largest ranged request, bytes. */
+export const largestRequest = 8 * 1024 * 1024
+/** Files up to this size are fetched with one request. */
+export const smallFile = 1024 * 1024
+const gatherSize = 1024 * 1024
+
+export interface FetcherParts {
+  readonly context: BlobContext
+  readonly files: BlobFiles
+  readonly room: Room
+  readonly ledger: Ledger
+  readonly budget: Budget
+  /** Milliseconds without a byte after which a request is given up. */
+  readonly stallMs: number
+  /** Blocks came; `whole`: all are here now. */
+  readonly onStored: (blob: LocalBlob, whole: boolean) => void
+  /** The base of a dirty blob is gone. */
+  readonly onBaseLost: (blob: LocalBlob) => void
+  /** Makes room by dropping blocks of this file that are behind its readers; false if there are too few. */
+  readonly recycle: (blob: LocalBlob, flight: Flight, bytes: number) => Promise<boolean>
+}
+
+/** Brings missing blocks from the provider into the blobs. Who needs the same block joins the request that is under way. */
+export class Fetcher {
+  readonly #parts: FetcherParts
+  readonly #running = new Set<Promise<void>>()
+  #closed = false
+
+  constructor(parts: FetcherParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Makes sure that [start, end) is here.
+   * @param most bytes that one request may ask for from `start` on (more than asked for is read-ahead)
+   * @returns false if there is no room for it: it must be read through
+   */
+  async ensure(blob: LocalBlob, start: number, end: number, most: number, priority: Priority, signal: AbortSignal): Promise<boolean> {
+    let least = false
+    let joined = false
+    for (;;) {
+      const block = blob.firstMissing(start, end)
+      if (block < 0) return true
+      const known = blob.flights.get(block)
+      const flight = known ?? this.#launch(blob, block, least ? end : Math.max(end, start + most), priority)
+      const { reached } = flight
+      try {
+        await flight.wait((block + 1) * blockSize, signal)
+      } catch (error) {
+        const failure = CloudError.from(error)
+        if (signal.aborted) throw failure
+        if (failure.kind === 'no-space') {
+          // With read-ahead, or in a request of somebody else, there was less room than this reader needs.
+          if (least) return false
+          least = true
+        } else if (flight.generation === blob.generation && flight.reached === reached) {
+          // It got nowhere; what somebody else asked for is tried once more on our own account.
+          if (known === undefined || joined) throw failure
+          joined = true
+        }
+      }
+    }
+  }
+
+  /** Read-ahead: asks for what is missing of [start, end) as far as memory allows now. Returns up to where it has. */
+  ahead(blob: LocalBlob, start: number, end: number): number {
+    const { budget } = this.#parts
+    let at = start
+    while (at < end) {
+      const block = blob.firstMissing(at, end)
+      if (block < 0) return end
+      const from = block * blockSize
+      if (blob.flights.has(block)) {
+        at = from + blockSize
+        continue
+      }
+      const stop = this.#stopOf(blob, block, end)
+      if (!budget.tryTake(stop - from, 'ahead')) return from
+      try {
+        this.#launch(blob, block, stop, 'ahead', true)
+      } catch {
+        budget.giveBack(stop - from)
+        return from
+      }
+      at = stop
+    }
+    return end
+  }
+
+  /** Notices that nothing is missing any more. True if it was so just now. */
+  completed(blob: LocalBlob): boolean {
+    if (blob.whole || blob.present.count < blocksOf(blob.baseSize)) return false
+    blob.whole = true
+    this.#parts.onStored(blob, true)
+    return true
+  }
+
+  /** Ends all requests for this blob, and waits until none writes to it any more. */
+  async stop(blob: LocalBlob): Promise<void> {
+    for (const flight of new Set(blob.flights.values())) {
+      this.#land(blob, flight)
+      flight.abort(new CloudError('cancelled', 'the file changed'))
+    }
+    if (!blob.lock.idle) await blob.lock.hold(0, Infinity, false, async () => undefined)
+  }
+
+  async close(blobs: Iterable<LocalBlob>): Promise<void> {
+    this.#closed = true
+    for (const blob of blobs) {
+      for (const flight of new Set(blob.flights.values())) flight.abort(new CloudError('cancelled', 'the drive is closing'))
+    }
+    // A connector that does not heed its signal is not waited for: what it still brings is thrown away.
+    await Promise.race([Promise.all(this.#running), pause(this.#parts.context.clock, 2000)])
+  }
+
+  /** Version from which missing bytes come; begins a blob for a clean node that has none. */
+  base(blob: LocalBlob): string {
+    const { host } = this.#parts.context
+    if (blob.dirty) {
+      if (blob.baseLost || blob.baseRev === null) throw new CloudError('conflict', 'the version that this file is based on is gone at the provider')
+      return blob.baseRev
+    }
+    const version = host.remoteVersion(blob.node)
+    if (version === undefined) throw new CloudError('damaged', `nothing is known of the bytes of node ${blob.node}`)
+    if (blob.generation > 0 && blob.baseRev === version.rev) return version.rev
+    if (blob.generation > 0) void this.#parts.ledger.drop(blob)
+    blob.size = version.size
+    this.#parts.ledger.begin(blob, version.rev)
+    return version.rev
+  }
+
+  /** End of a request that begins with this block and goes no further than `end`: at a block that is here or on its way. */
+  #stopOf(blob: LocalBlob, block: number, end: number): number {
+    const most = Math.min(blob.baseSize, block * blockSize + largestRequest, blob.baseSize <= smallFile ? Infinity : blocksOf(end) * blockSize)
+    let next = block + 1
+    while (next * blockSize < most && !blob.flights.has(next) && blob.firstMissing(next * blockSize, Math.min((next + 1) * blockSize, most)) >= 0) {
+      next += 1
+    }
+    return Math.min(next * blockSize, most)
+  }
+
+  #launch(blob: LocalBlob, block: number, end: number, priority: Priority, budgeted = false): Flight {
+    if (this.#closed) throw new CloudError('cancelled', 'the drive is closing')
+    const rev = this.base(blob)
+    const flight = new Flight(blob.generation, block * blockSize, this.#stopOf(blob, block, end), priority)
+    for (let at = block; at < blocksOf(flight.end); at += 1) blob.flights.set(at, flight)
+    const running = this.#run(blob, flight, rev, budgeted).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    return flight
+  }
+
+  async #run(blob: LocalBlob, flight: Flight, rev: string, budgeted: boolean): Promise<void> {
+    const { budget, files } = this.#parts
+    const bytes = flight.end - flight.start
+    let taken = budgeted
+    const reservation = { bytes: 0 }
+    let file: BlobFile | undefined
+    try {
+      if (!taken) await budget.take(bytes, flight.priority)
+      taken = true
+      await this.#reserve(blob, flight, reservation)
+      this.#check(blob, flight)
+      file = await files.hold(blob)
+      await this.#receive(blob, flight, file, rev, reservation)
+    } catch (error) {
+      const known = CloudError.from(error)
+      if (known.kind === 'conflict' && blob.dirty && blob.generation === flight.generation && !blob.baseLost) this.#parts.onBaseLost(blob)
+      this.#land(blob, flight)
+      flight.fail(known)
+    } finally {
+      if (file !== undefined) files.release(file)
+      if (taken) budget.giveBack(bytes)
+      this.#parts.room.giveBack(reservation.bytes)
+      this.#land(blob, flight)
+    }
+  }
+
+  #land(blob: LocalBlob, flight: Flight): void {
+    for (let at = flight.start / blockSize; at < blocksOf(flight.end); at += 1) {
+      if (blob.flights.get(at) === flight) blob.flights.delete(at)
+    }
+  }
+
+  async #reserve(blob: LocalBlob, flight: Flight, reservation: { bytes: number }): Promise<void> {
+    const { room, recycle } = this.#parts
+    const bytes = blob.growth(flight.start, flight.end)
+    if (!(await room.forClean(bytes))) {
+      if (!(await recycle(blob, flight, bytes)) || !(await room.forClean(bytes))) {
+        throw new CloudError('no-space', 'the cache is full of files that are in use or not uploaded yet')
+      }
+    }
+    reservation.bytes = bytes
+  }
+
+  #check(blob: LocalBlob, flight: Flight): void {
+    flight.signal.throwIfAborted()
+    if (blob.generation !== flight.generation) throw new CloudError('cancelled', 'the file changed')
+  }
+
+  async #receive(blob: LocalBlob, flight: Flight, file: BlobFile, rev: string, reservation: { bytes: number }): Promise<void> {
+    const { context, stallMs } = this.#parts
+    const { start, end, priority } = flight
+    const buffer = Buffer.allocUnsafeSlow(Math.min(gatherSize, blocksOf(end - start) * blockSize))
+    let filled = 0
+    let position = start
+    const stalled = new AbortController()
+    const watch = setTimeout(() => {
+      const error = new CloudError('timeout', 'the provider sent nothing for too long')
+      stalled.abort(error)
+      this.#land(blob, flight)
+      flight.fail(error)
+    }, stallMs)
+    watch.unref()
+    const signal = AbortSignal.any([flight.signal, stalled.signal])
+    try {
+      for await (const chunk of context.host.readRemote(blob.node, start, end, rev, priority, signal)) {
+        watch.refresh()
+        if (position + filled + chunk.length > end) throw new CloudError('garbage', 'the provider sent more bytes than were asked for')
+        for (let at = 0; at < chunk.length; ) {
+          const some = Math.min(chunk.length - at, buffer.length - filled)
+          buffer.set(chunk.subarray(at, at + some), filled)
+          filled += some
+          at += some
+          const ready = filled - (filled % blockSize)
+          if (ready === 0 || (filled < buffer.length && !flight.awaited)) continue
+          await this.#store(blob, flight, file, buffer, ready, position, reservation)
+          buffer.copyWithin(0, ready, filled)
+          filled -= ready
+          position += ready
+        }
+      }
+    } catch (error) {
+      if (stalled.signal.aborted) throw CloudError.from(stalled.signal.reason)
+      throw error
+    } finally {
+      clearTimeout(watch)
+    }
+    if (position + filled < end) throw new CloudError('garbage', 'the provider sent fewer bytes than were asked for')
+    if (filled > 0) await this.#store(blob, flight, file, buffer, filled, position, reservation)
+  }
+
+  /** Blocks that arrived go into the blob, around what was written there meanwhile. */
+  async #store(
+    blob: LocalBlob,
+    flight: Flight,
+    file: BlobFile,
+    buffer: Buffer,
+    length: number,
+    position: number,
+    reservation: { bytes: number },
+  ): Promise<void> {
+    const { context, room } = this.#parts
+    await blob.lock.hold(position, position + length, false, async () => {
+      this.#check(blob, flight)
+      const end = Math.min(position + length, blob.baseSize)
+      const pieces = blob.dirty ? blob.extents.gaps(position, end) : end > position ? [[position, end] as const] : []
+      for (const [from, to] of pieces) {
+        const written = await context.disk.write(file.fd, buffer, from - position, to - from, from)
+        if (written < to - from) throw new CloudError('no-space', 'the disk is full')
+      }
+      for (let block = position / blockSize; block < blocksOf(end); block += 1) {
+        blob.present.add(block)
+        blob.charged.add(block)
+      }
+      const before = blob.bytes
+      room.account(blob)
+      const used = Math.min(reservation.bytes, blob.bytes - before)
+      reservation.bytes -= used
+      room.spend(used)
+    })
+    if (!this.completed(blob)) this.#parts.onStored(blob, false)
+    flight.advance(position + length)
+  }
+}

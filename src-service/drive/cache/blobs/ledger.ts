@@ -1,0 +1,431 @@
+import { CloudError } from '../../../common/errors.ts'
+import { wallTime } from '../../../common/wall-time.ts'
+import type { BlobFiles } from './blob-files.ts'
+import type { Generation, Times } from './blob-rows.ts'
+import { BlockMap, blockSize, blocksOf } from './block-map.ts'
+import type { BlobContext } from './context.ts'
+import { Extents } from './extents.ts'
+import type { LocalBlob } from './local-blob.ts'
+import { pruneExtents } from './prune-extents.ts'
+import type { Remover } from './remover.ts'
+import type { Room } from './room.ts'
+
+/** Dirty ranges of one file that is not whole; beyond that its rows would cost more than its bytes. */
+const extentsAtMost = 65_536
+
+export interface LedgerParts {
+  readonly context: BlobContext
+  readonly files: BlobFiles
+  readonly room: Room
+  readonly remover: Remover
+}
+
+/**
+ * The changes of state that are written down, each in one transaction, with what memory makes of them after the commit.
+ * Synchronous: nobody sees a half.
+ */
+export class Ledger {
+  readonly #context: BlobContext
+  readonly #files: BlobFiles
+  readonly #room: Room
+  readonly #remover: Remover
+  readonly #promised = new Map<number, Generation>()
+
+  constructor({ context, files, room, remover }: LedgerParts) {
+    this.#context = context
+    this.#files = files
+    this.#room = room
+    this.#remover = remover
+  }
+
+  /** A place for bytes of this version of a clean node. */
+  begin(blob: LocalBlob, rev: string): void {
+    const { rows, database, clock } = this.#context
+    const generation = rows.nextGeneration()
+    blob.nothingLocal()
+    blob.generation = generation
+    blob.baseRev = rev
+    blob.rowWhole = blob.whole
+    blob.usedAt = clock.now()
+    try {
+      database.transaction(() => rows.insert(blob.node, generation, blob.row()))
+    } catch (error) {
+      blob.nothingLocal()
+      throw error
+    }
+  }
+
+  /** Lets go of everything local of a clean node. Resolves with the bytes that became free. */
+  drop(blob: LocalBlob): Promise<number> {
+    const { rows, database } = this.#context
+    const what = { node: blob.node, generation: blob.generation, bytes: blob.bytes }
+    const after = blob.cleanSince
+    database.transaction(() => rows.setGeneration(blob.node, 0))
+    this.#files.detach(blob)
+    this.#room.disown(blob)
+    blob.nothingLocal()
+    return this.#remover.remove(what, after)
+  }
+
+  /** Inside a transaction: an empty file of our own for a new node. */
+  create(node: number): void {
+    const { rows, clock } = this.#context
+    rows.insert(node, rows.nextGeneration(), { ...emptyBlob, usedAt: clock.now() })
+  }
+
+  /** The blob's file is gone from the disk. */
+  missing(blob: LocalBlob): void {
+    if (!blob.dirty) void this.drop(blob)
+    else this.fault(blob, 'blob_missing', new CloudError('damaged', 'the only copy of changes is gone from the disk'))
+  }
+
+  /** Before a byte of the blob changes; nothing if that is written down already. */
+  soil(blob: LocalBlob): void {
+    this.#resolveSettled(blob)
+    if (blob.dirty && !blob.sealed && blob.hot) return
+    const { rows, database, host } = this.#context
+    const raise = blob.sealed
+    const first = !blob.dirty
+    const { rowWhole } = blob
+    if (first) {
+      blob.rowWhole = blob.whole
+      blob.rowPresent = blob.present.clone()
+      if (!blob.whole) blob.charged = blob.present.clone()
+    }
+    let content: number | undefined = blob.content
+    try {
+      database.transaction(() => {
+        if (raise) content = rows.raiseContent(blob.node, true)
+        else rows.heat(blob.node)
+        if (content === undefined) throw new CloudError('stale', `node ${blob.node} is gone`)
+        if (first) rows.update(blob.node, blob.generation, { ...blob.row(), ...this.#soiled(blob) })
+        if (raise) host.dirtied(blob.node, true)
+      })
+    } catch (error) {
+      blob.rowWhole = rowWhole
+      if (first && !blob.whole) blob.charged = blob.present
+      throw error
+    }
+    if (first) {
+      blob.dirty = true
+      blob.extents = new Extents()
+      blob.synced = 0
+      blob.syncedSize = 0
+      if (blob.whole) blob.baseRev = null
+      this.#room.account(blob)
+    }
+    blob.hot = true
+    if (raise) this.#unseal(blob, content)
+  }
+
+  #soiled(blob: LocalBlob): { synced: number; syncedSize: number; extents: Buffer | null; baseRev: string | null } {
+    return { synced: 0, syncedSize: 0, extents: blob.whole ? null : Buffer.alloc(0), baseRev: blob.whole ? null : blob.baseRev }
+  }
+
+  #unseal(blob: LocalBlob, content: number): void {
+    blob.content = content
+    blob.sealed = false
+    for (const seal of blob.seals) seal.overtaken = true
+  }
+
+  /** Bytes [start, end) of the blob are our own now. */
+  wrote(blob: LocalBlob, start: number, end: number): void {
+    const first = Math.floor(start / blockSize)
+    const last = blocksOf(end)
+    blob.size = Math.max(blob.size, end)
+    blob.writes += 1
+    blob.watch?.add(start, end)
+    blob.charged.addRange(first, last)
+    this.#room.account(blob)
+    this.#stamp(blob)
+    // Beyond the base, and in blocks of it that the row knows to be here, there is nothing that a fetch could overwrite.
+    if (blob.rowWhole || start >= blob.baseSize || blob.rowPresent.firstMissing(first, blocksOf(Math.min(end, blob.baseSize))) < 0) return
+    blob.extents.add(start, Math.min(end, blob.baseSize))
+    if (blob.extents.count > extentsAtMost) throw new CloudError('no-space', 'too many scattered changes in a file that is not wholly local')
+    for (let block = first; block < last; block += 1) {
+      const from = block * blockSize
+      if (from < blob.baseSize && blob.extents.covers(from, Math.min(from + blockSize, blob.baseSize))) blob.present.add(block)
+    }
+    this.saveExtents(blob)
+  }
+
+  /** [start, end) takes room now, whatever its bytes are; the file may be longer. */
+  preallocated(blob: LocalBlob, start: number, end: number, size: number): void {
+    blob.size = Math.max(blob.size, size)
+    blob.writes += 1
+    blob.charged.addRange(Math.floor(start / blockSize), blocksOf(end))
+    this.#room.account(blob)
+    this.#stamp(blob)
+  }
+
+  /** [start, end) is a hole now. */
+  punched(blob: LocalBlob, start: number, end: number): void {
+    this.wrote(blob, start, end)
+    const whole = end >= blob.size ? blocksOf(end) : Math.floor(end / blockSize)
+    for (let block = blocksOf(start); block < whole; block += 1) blob.charged.delete(block)
+    this.#room.account(blob)
+  }
+
+  #stamp(blob: LocalBlob): void {
+    const { sec, nsec } = wallTime()
+    blob.live = { size: blob.size, mtimeSec: sec, mtimeNsec: nsec }
+  }
+
+  saveExtents(blob: LocalBlob): void {
+    const { rows, database } = this.#context
+    database.transaction(() => {
+      rows.setExtents(blob.node, blob.generation, blob.extents.encode(), blob.bytes)
+    })
+  }
+
+  /** An empty file in place of what was: the base and all bytes are let go. */
+  empty(blob: LocalBlob): void {
+    const { rows, database, host, clock } = this.#context
+    const old: Generation | undefined = blob.generation === 0 ? undefined : { node: blob.node, generation: blob.generation, bytes: blob.bytes }
+    // Bytes that an fsync promised stay until the new ones are on disk too.
+    const promised = blob.dirty && blob.synced > 0
+    const after = blob.dirty ? -1 : blob.cleanSince
+    const generation = rows.nextGeneration()
+    const { sec, nsec } = wallTime()
+    let content: number | undefined
+    database.transaction(() => {
+      content = rows.raiseContent(blob.node, false)
+      if (content === undefined) throw new CloudError('stale', `node ${blob.node} is gone`)
+      rows.settle(blob.node, { size: 0, mtimeSec: sec, mtimeNsec: nsec })
+      if (promised) rows.update(blob.node, blob.generation, blob.row())
+      rows.insert(blob.node, generation, { ...emptyBlob, usedAt: clock.now() })
+      host.dirtied(blob.node, true)
+    })
+    this.#files.detach(blob)
+    this.#room.disown(blob)
+    blob.size = 0
+    blob.nothingLocal()
+    blob.generation = generation
+    blob.dirty = true
+    blob.rowWhole = true
+    blob.hot = false
+    blob.live = undefined
+    blob.settled = undefined
+    blob.trouble = undefined
+    this.#unseal(blob, content ?? blob.content + 1)
+    if (old !== undefined && promised) this.keepPromised(old)
+    else if (old !== undefined) void this.#remover.remove(old, after)
+  }
+
+  /** The same bytes, on disk for sure, are now in the file of another generation. */
+  moved(blob: LocalBlob, generation: number): void {
+    const { rows, database, wal } = this.#context
+    const old = { node: blob.node, generation: blob.generation, bytes: blob.bytes }
+    blob.synced = blob.content
+    blob.syncedSize = blob.size
+    database.transaction(() => rows.insert(blob.node, generation, blob.row()))
+    this.#files.detach(blob)
+    blob.generation = generation
+    blob.sealed = true
+    blob.broken = false
+    blob.folderSynced = true
+    blob.syncedWrites = blob.writes
+    this.#room.adjust(old.bytes)
+    void this.#remover.remove(old, wal.mark())
+  }
+
+  /** The file has another size (not 0). A shorter one cuts the base for good. */
+  resized(blob: LocalBlob, size: number): void {
+    const { rows, database } = this.#context
+    const shorter = size < blob.size
+    if (shorter) blob.watch?.add(size, blob.size)
+    blob.size = size
+    blob.writes += 1
+    this.#stamp(blob)
+    if (shorter) {
+      const blocks = blocksOf(size)
+      blob.charged.truncate(blocks)
+      blob.baseSize = Math.min(blob.baseSize, size)
+      blob.present.truncate(blocksOf(blob.baseSize))
+      blob.rowPresent.truncate(blocksOf(blob.baseSize))
+      blob.extents.remove(size, Infinity)
+      blob.syncedSize = Math.min(blob.syncedSize, size)
+    }
+    this.#room.account(blob)
+    if (shorter) database.transaction(() => rows.update(blob.node, blob.generation, blob.row()))
+  }
+
+  /**
+   * An fdatasync covered `content` and the blocks `present` of a dirty blob: it is proved from now on, whatever is written later.
+   */
+  proved(blob: LocalBlob, what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap }): void {
+    const { rows, database, wal } = this.#context
+    blob.synced = what.content
+    blob.syncedSize = what.size
+    if (!blob.rowWhole) {
+      blob.rowWhole = what.whole
+      if (what.whole) blob.baseRev = null
+      else blob.rowPresent = what.present
+      if (what.whole) blob.extents = new Extents()
+      else pruneExtents(blob)
+    }
+    database.transaction(() => {
+      if (blob.opens === 0) this.settle(blob)
+      rows.update(blob.node, blob.generation, blob.row())
+    })
+    const before = this.#promised.get(blob.node)
+    if (before === undefined) return
+    this.#promised.delete(blob.node)
+    void this.#remover.remove(before, wal.mark())
+  }
+
+  /** An fdatasync covered these blocks (`whole`: all) of a clean blob. */
+  provedClean(blob: LocalBlob, whole: boolean, present: BlockMap): void {
+    blob.rowWhole = whole
+    blob.synced = 1
+    blob.covered = true
+    this.#context.rows.update(blob.node, blob.generation, { ...blob.row(), ...(whole ? {} : { present: present.encode() }) })
+    // What came meanwhile is not covered.
+    if (!whole && present.count !== blob.present.count) blob.synced = 0
+  }
+
+  /** Bytes that an older fsync promised, kept until the newer ones of the node are proved. */
+  keepPromised(what: Generation): void {
+    this.#promised.set(what.node, what)
+  }
+
+  /** Inside a transaction: the node is going for good. */
+  forget(blob: LocalBlob): void {
+    const { database, wal } = this.#context
+    const { node } = blob
+    database.afterCommit(() => {
+      // Bytes that an fsync promised go only when it is on disk that nobody wants them; others may go at once.
+      const { generation } = blob
+      const after = !blob.dirty ? blob.cleanSince : blob.synced > 0 ? wal.mark() : -1
+      this.#files.detach(blob)
+      const bytes = this.#room.disown(blob)
+      for (const seal of blob.seals) seal.overtaken = true
+      blob.live = undefined
+      blob.settled = undefined
+      blob.size = 0
+      blob.nothingLocal()
+      if (generation > 0) void this.#remover.remove({ node, generation, bytes }, after)
+      const before = this.#promised.get(node)
+      this.#promised.delete(node)
+      if (before !== undefined) void this.#remover.remove(before, wal.mark())
+    })
+  }
+
+  /** Marks the node as being in error, loudly. */
+  fault(blob: LocalBlob, fault: string, error: CloudError): void {
+    const { host, rows } = this.#context
+    host.log('error', error.message, { node: blob.node, fault, code: error.code })
+    try {
+      rows.setFault(blob.node, fault)
+    } catch (cause) {
+      // The same disk holds the database.
+      host.log('error', 'a fault could not be written down', { node: blob.node, reason: CloudError.from(cause).message })
+    }
+  }
+
+  /** Inside a transaction: writes down where the row lags behind memory (blocks that came, room, last use, size). */
+  save(blob: LocalBlob): void {
+    if (blob.generation === 0) return
+    if (blob.opens === 0) this.settle(blob)
+    if (!blob.dirty && !blob.rowWhole) {
+      // The new blocks are not known to be on disk, and the row has one mark for all.
+      blob.synced = 0
+      blob.rowWhole = blob.whole
+    }
+    this.#context.rows.update(blob.node, blob.generation, blob.row())
+  }
+
+  /** Inside a transaction: `live` goes to the row. */
+  settle(blob: LocalBlob): void {
+    this.#resolveSettled(blob)
+    const { live } = blob
+    if (live === undefined) return
+    this.#context.rows.settle(blob.node, live)
+    blob.settled = live
+    blob.live = undefined
+    blob.hot = false
+    this.#context.database.afterCommit(() => {
+      if (blob.settled === live) blob.settled = undefined
+    })
+  }
+
+  live(blob: LocalBlob): Times | undefined {
+    this.#resolveSettled(blob)
+    return blob.live
+  }
+
+  /** A transaction that took `live` may have been undone: then the row is hot again. */
+  #resolveSettled(blob: LocalBlob): void {
+    const { settled } = blob
+    if (settled === undefined) return
+    const { rows, database } = this.#context
+    const undone = rows.content(blob.node)?.hot === 1
+    if (undone) {
+      blob.live ??= settled
+      blob.hot = true
+    }
+    if (undone || !database.sql.inTransaction) blob.settled = undefined
+  }
+
+  /** Inside the transaction that records the upload of `content` as `rev`. */
+  uploaded(blob: LocalBlob, content: number, rev: string): void {
+    const { rows, database } = this.#context
+    if (!blob.dirty) return this.revised(blob, rev)
+    if (!blob.whole) throw new CloudError('internal', `node ${blob.node} was uploaded without being whole`)
+    if (rows.content(blob.node)?.content !== content) {
+      // What was fsynced is at the provider now: only a later fsync promises anything about what was written since.
+      const { synced, syncedSize } = blob
+      if (synced > content) return
+      rows.setSynced(blob.node, blob.generation, 0, 0)
+      database.afterCommit(() => {
+        if (blob.synced === synced && blob.syncedSize === syncedSize) {
+          blob.synced = 0
+          blob.syncedSize = 0
+        }
+      })
+      return
+    }
+    this.settle(blob)
+    const synced = blob.synced >= content ? 1 : 0
+    const { bytes, usedAt } = blob
+    const row = { whole: true, present: blob.chargedRow(), extents: null, baseRev: rev, baseSize: blob.size, synced, syncedSize: 0, bytes, usedAt }
+    rows.update(blob.node, blob.generation, row)
+    database.afterCommit(() => {
+      blob.dirty = false
+      blob.sealed = true
+      blob.baseRev = rev
+      blob.baseSize = blob.size
+      blob.extents = new Extents()
+      blob.present = new BlockMap()
+      blob.rowWhole = true
+      blob.synced = synced
+      blob.syncedSize = 0
+      blob.covered = synced === 1
+      blob.cleanSince = this.#context.wal.mark()
+      this.#room.account(blob)
+    })
+  }
+
+  /** Inside a transaction: the provider gave the same bytes another version (attributes changed, object moved). */
+  revised(blob: LocalBlob, rev: string): void {
+    if (blob.baseRev === null) return
+    const before = blob.baseRev
+    this.#context.rows.setBaseRev(blob.node, rev)
+    this.#context.database.afterCommit(() => {
+      if (blob.baseRev === before) blob.baseRev = rev
+    })
+  }
+}
+
+/** Row of an empty file of our own. */
+export const emptyBlob = {
+  whole: true,
+  present: null,
+  extents: null,
+  baseRev: null,
+  baseSize: 0,
+  synced: 0,
+  syncedSize: 0,
+  bytes: 0,
+  usedAt: 0,
+} as const

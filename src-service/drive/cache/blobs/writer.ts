@@ -1,0 +1,205 @@
+import { CloudError } from '../../../common/errors.ts'
+import { walPause } from '../database.ts'
+import type { BlobFile, BlobFiles } from './blob-files.ts'
+import type { BlobTable } from './blob-table.ts'
+import type { BlobContext } from './context.ts'
+import type { Fetcher } from './fetcher.ts'
+import type { Filler } from './filler.ts'
+import type { Ledger } from './ledger.ts'
+import type { LocalBlob } from './local-blob.ts'
+import type { Room } from './room.ts'
+
+/** Freed at once when the disk is full although the bound is not reached. */
+const freeOnFullDisk = 16 * 1024 * 1024
+
+export interface WriterParts {
+  readonly context: BlobContext
+  readonly blobs: BlobTable
+  readonly files: BlobFiles
+  readonly room: Room
+  readonly ledger: Ledger
+  readonly fetcher: Fetcher
+  readonly filler: Filler
+  readonly evict: (bytes: number, pinned: boolean) => Promise<number>
+  /** The row of this blob lags. */
+  readonly onChanged: (blob: LocalBlob) => void
+}
+
+export interface ChangedRange {
+  readonly start: number
+  readonly end: number
+  /** What nobody else may touch meanwhile; default: the range itself. */
+  readonly lockStart?: number
+  readonly lockEnd?: number
+  readonly room: 'normal' | 'reserve' | 'none'
+}
+
+/** Changes of bytes. Those of one file that overlap happen in the order of the calls. */
+export class Writer {
+  readonly #parts: WriterParts
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts
+  }
+
+  async write(node: number, data: Buffer, dataOffset: number, length: number, position: number, reserve: boolean): Promise<number> {
+    const { blobs, context } = this.#parts
+    if (length === 0) return 0
+    const where = { start: position, end: position + length, room: reserve ? 'reserve' : 'normal' } as const
+    return this.change(blobs.need(node), where, async (file) => {
+      try {
+        return await context.disk.write(file.fd, data, dataOffset, length, position)
+      } catch (error) {
+        if (CloudError.from(error).kind !== 'no-space' || (await this.#parts.evict(freeOnFullDisk, true)) === 0) throw error
+        return context.disk.write(file.fd, data, dataOffset, length, position)
+      }
+    })
+  }
+
+  /**
+   * Lets `work` change a range of the file when its turn has come, there is room, and it is written down that the node is dirty.
+   * @param work resolves with how many bytes from `start` on it changed
+   * @param apply says so to the ledger; default: they are our own bytes now
+   */
+  async change(blob: LocalBlob, where: ChangedRange, work: (file: BlobFile) => Promise<number>, apply?: (end: number) => void): Promise<number> {
+    const { room, files, ledger } = this.#parts
+    const { start, end } = where
+    if (!Number.isSafeInteger(end)) throw new CloudError('too-large', 'a file of this size cannot be stored')
+    tellTrouble(blob)
+    const turn = blob.lock.ask(where.lockStart ?? start, where.lockEnd ?? end, false)
+    let reserved = 0
+    try {
+      if (turn.ready !== undefined) await turn.ready
+      if (where.room !== 'none') reserved = await this.#takeRoom(blob, start, end, where.room === 'reserve')
+      const file = await this.prepare(blob)
+      const { generation } = blob
+      try {
+        const done = await work(file)
+        if (blob.generation !== generation || done <= 0) return done
+        if (apply === undefined) ledger.wrote(blob, start, start + done)
+        else apply(start + done)
+        this.#touched(blob)
+        return done
+      } catch (error) {
+        throw this.#failed(blob, error)
+      } finally {
+        files.release(file)
+      }
+    } finally {
+      room.giveBack(reserved)
+      turn.release()
+    }
+  }
+
+  /** Sets the size. 0 begins a new generation without a base; the old file goes after the commit. */
+  async truncate(node: number, size: number): Promise<void> {
+    const { blobs, fetcher } = this.#parts
+    const blob = blobs.need(node)
+    if (!Number.isSafeInteger(size) || size < 0) throw new CloudError('too-large', 'a file of this size cannot be stored')
+    await blob.lock.hold(0, Infinity, false, async () => {
+      if (size === blob.size) return
+      if (size === 0) {
+        await this.#walRoom()
+        this.#parts.ledger.empty(blob)
+        this.#touched(blob)
+        // Its requests are for bytes that nobody wants now.
+        void fetcher.stop(blob)
+        return
+      }
+      tellTrouble(blob)
+      const file = await this.prepare(blob)
+      try {
+        await this.#resize(blob, file, size)
+      } catch (error) {
+        throw this.#failed(blob, error)
+      } finally {
+        this.#parts.files.release(file)
+      }
+    })
+  }
+
+  async #resize(blob: LocalBlob, file: BlobFile, size: number): Promise<void> {
+    const { context, ledger } = this.#parts
+    if (blob.synced > 0 && size < blob.syncedSize) {
+      // After a power loss a file shorter than this would count as damaged.
+      blob.syncedSize = size
+      context.database.transaction(() => context.rows.setSynced(blob.node, blob.generation, blob.synced, size))
+      await context.wal.run()
+    }
+    await context.disk.truncate(file.fd, size)
+    ledger.resized(blob, size)
+    this.#touched(blob)
+  }
+
+  /** The blob's open file, with everything written down that must be before a byte of it changes. To be released. */
+  async prepare(blob: LocalBlob): Promise<BlobFile> {
+    const { files, ledger, fetcher } = this.#parts
+    if (blob.generation === 0) fetcher.base(blob)
+    const file = files.ready(blob) ?? (await files.hold(blob))
+    try {
+      if (!blob.dirty || blob.sealed || !blob.hot) {
+        await this.#walRoom()
+        ledger.soil(blob)
+      }
+      if (blob.covered) await this.#uncover(blob)
+      return file
+    } catch (error) {
+      files.release(file)
+      throw error
+    }
+  }
+
+  /** After a power loss the database may be older than the blob: it must not then say that changed bytes are the provider's. */
+  #uncover(blob: LocalBlob): Promise<void> {
+    blob.uncovering ??= this.#parts.context.wal
+      .run()
+      .then(() => {
+        blob.covered = false
+      })
+      .finally(() => {
+        blob.uncovering = undefined
+      })
+    return blob.uncovering
+  }
+
+  async #walRoom(): Promise<void> {
+    const { database } = this.#parts.context
+    if (database.walBytes() > walPause) await database.checkpointed()
+  }
+
+  /** Reserves what the change adds. @throws no-space */
+  async #takeRoom(blob: LocalBlob, start: number, end: number, reserve: boolean): Promise<number> {
+    const { room } = this.#parts
+    const more = blob.growth(start, end)
+    const missing = blob.missingBytes()
+    if (missing > 0 && blob.charge() + more + missing > room.most) {
+      throw new CloudError('no-space', 'a changed file must fit into the cache as a whole', { hint: 'Give the mount a larger cache.' })
+    }
+    if (more <= 0) return 0
+    await room.forDirty(more, reserve)
+    return more
+  }
+
+  #touched(blob: LocalBlob): void {
+    const { context, fetcher, filler, onChanged } = this.#parts
+    blob.lastWrite = context.clock.now()
+    blob.usedAt = blob.lastWrite
+    if (!blob.whole && !fetcher.completed(blob)) filler.fill(blob)
+    onChanged(blob)
+    context.host.dirtied(blob.node, false)
+  }
+
+  #failed(blob: LocalBlob, error: unknown): CloudError {
+    const known = CloudError.from(error)
+    if (known.kind === 'io' && known.code === 'EIO') this.#parts.ledger.fault(blob, 'disk_error', known)
+    return known
+  }
+}
+
+/** What went wrong behind is told once, to the next who changes or syncs the file. */
+export function tellTrouble(blob: LocalBlob): void {
+  const { trouble } = blob
+  if (trouble === undefined) return
+  blob.trouble = undefined
+  throw trouble
+}
