@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -42,18 +43,24 @@ async function startService(environment: NodeJS.ProcessEnv): Promise<Service> {
   const until = performance.now() + deadlineMs
   for (let pause = 10; performance.now() < until && ended === undefined; pause = Math.min(pause * 1.5, 250)) {
     const service = await tryConnect()
-    if (service !== undefined) return service
+    if (service !== undefined) return onlyOne(service, child)
     await sleep(pause)
   }
-  // Another service may have won a race for the same home: then ours ends, and that is fine.
   const other = await tryConnect()
-  if (other !== undefined) return other
+  if (other !== undefined) return onlyOne(other, child)
   if (ended === undefined) child.kill('SIGTERM')
   throw new Failure(`the service did not start: ${ended ?? `no answer within ${deadlineMs / 1000} s`}${await lastLines(logPath)}`, {
     exitCode: exitCodes.noService,
     reason: 'SERVICE_START',
     hint: 'cloudmoor doctor',
   })
+}
+
+/** Somebody else may have started a service at the same moment. Then ours waits for the home, and would come up when that one stops. */
+async function onlyOne(service: Service, child: ChildProcess): Promise<Service> {
+  const { pid } = await service.system.getStatus({})
+  if (pid !== child.pid) child.kill('SIGTERM')
+  return service
 }
 
 async function tryConnect(): Promise<Service | undefined> {

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { exitCodes } from '../../src-cli/exit-codes.ts'
+import { projectRoot } from '../docs/project-root.ts'
+
+interface Done {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+let home: string
+
+beforeEach(({ skip }) => {
+  if (process.platform !== 'linux') skip('the service needs the C addon, which is for Linux so far')
+  if (!existsSync(join(projectRoot, 'dist/service.js'))) skip('the bundles are not built: scripts/build')
+  home = mkdtempSync(join(tmpdir(), 'cm-'))
+})
+
+afterEach(async () => {
+  await cloudmoor(['service', 'stop', '--timeout', '0'])
+  rmSync(home, { recursive: true, force: true })
+})
+
+function cloudmoor(args: readonly string[], input = '', environment: Readonly<Record<string, string>> = {}): Promise<Done> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(projectRoot, 'bin/cloudmoor'), args, {
+      env: { ...process.env, CLOUDMOOR_HOME: home, ...environment },
+      timeout: 50_000,
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.once('error', reject)
+    child.once('close', (code) => {
+      resolve({ code, stdout, stderr })
+    })
+    child.stdin.end(input)
+  })
+}
+
+const pidOf = (status: string): number => (JSON.parse(status) as { readonly pid: number }).pid
+
+it('starts a service for who needs one, and the same one for who comes at the same time', async () => {
+  const [first, second] = await Promise.all([cloudmoor(['service', 'start', '--json']), cloudmoor(['config', 'types', '--json'])])
+  expect(first).toMatchObject({ code: exitCodes.ok, stderr: '' })
+  expect(second).toMatchObject({ code: exitCodes.ok, stderr: '' })
+  const status = await cloudmoor(['service', 'status', '--json'])
+  expect(pidOf(status.stdout)).toBe(pidOf(first.stdout))
+  const stopped = await cloudmoor(['service', 'stop', '--json'])
+  expect(stopped).toMatchObject({ code: exitCodes.ok, stderr: '' })
+  expect(existsSync(`/proc/${pidOf(status.stdout)}`)).toBe(false)
+  expect((await cloudmoor(['status'])).code).toBe(exitCodes.noService)
+})
+
+it('hands over to a new process', async () => {
+  const before = await cloudmoor(['service', 'start', '--json'])
+  const after = await cloudmoor(['service', 'restart', '--json'])
+  expect(after).toMatchObject({ code: exitCodes.ok, stderr: '' })
+  expect(pidOf(after.stdout)).not.toBe(pidOf(before.stdout))
+})
+
+it('shows what the service said when it does not start', async () => {
+  mkdirSync(join(home, 'service.db'))
+  const { code, stderr } = await cloudmoor(['service', 'start'])
+  expect(code).toBe(exitCodes.noService)
+  expect(stderr).toMatch(/the service did not start: it ended with code 1; its last lines .*\n {2}cloudmoor-service: /)
+})
+
+it('refuses a home whose socket could not be addressed', async () => {
+  const { code, stderr } = await cloudmoor(['service', 'start'], '', { CLOUDMOOR_HOME: join(home, 'x'.repeat(100)) })
+  expect(code).toBe(exitCodes.usage)
+  expect(stderr).toContain('and can have 107')
+})
+
+it('leaves a secret nowhere in clear', async () => {
+  const secret = `canary${'0123456789abcdef'.repeat(2)}`
+  const args = [
+    'config',
+    'create',
+    'work',
+    '--provider',
+    's3',
+    '--set',
+    'endpoint=http://127.0.0.1:9',
+    '--set',
+    'bucket=bucket',
+    '--set',
+    'accessKeyId=a',
+  ]
+  const created = await cloudmoor([...args, '--set-secret', 'secretAccessKey=-'], `${secret}\n`)
+  expect(created).toMatchObject({ code: exitCodes.ok, stderr: '' })
+  const tested = await cloudmoor(['config', 'test', 'work'])
+  expect(tested.code).toBe(exitCodes.tryLater)
+  const shown = await cloudmoor(['config', 'show', 'work', '--json'])
+  const logs = await cloudmoor(['logs', '--level', 'debug'])
+  const pid = pidOf((await cloudmoor(['service', 'status', '--json'])).stdout)
+  const processes = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'latin1'))
+  expect([...processes, ...[created, tested, shown, logs].map((done) => done.stdout + done.stderr)].join('\n')).not.toContain(secret)
+  const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  expect(files.map((entry) => entry.name)).toContain('service.db')
+  for (const entry of files) expect(readFileSync(join(entry.parentPath, entry.name), 'latin1'), entry.name).not.toContain(secret)
+})
+
+it('names the nearest option, also where the service is the one to know', async () => {
+  const wrong = await cloudmoor(['config', 'create', 'x', '--provider', 'local', '--set', 'pth=/tmp'])
+  expect(wrong.code).toBe(exitCodes.usage)
+  expect(wrong.stderr).toContain("did you mean 'path'?")
+})
