@@ -97,7 +97,8 @@ describe.skipIf(!canMount())('a worker that is killed', () => {
       } while (mounted.isGone() && deaths < 5)
       expect((await culprit).output).toContain('Input/output error')
       expect(await bystander).toEqual({ code: 0, output: 'safe\n' })
-      expect(deaths).toBe(name === 'poison' ? 2 : 3)
+      // At its first redoing a request that waits is still taken for a bystander.
+      expect(deaths).toBe(name === 'poison' ? 2 : 4)
       expect((await run('cat', [join(mounted.path, 'file')])).output).toBe('safe\nmore\n')
     } finally {
       await mounted.remove()

@@ -21,7 +21,7 @@ export interface Deadlines {
   readonly readMs: number
 }
 
-export interface DispatcherOptions {
+interface DispatcherOptions {
   readonly door: Door
   readonly filesystem: Filesystem
   readonly requestLog: RequestLog

@@ -9,10 +9,19 @@ export const protocolMinor = 45
 /** The oldest minor it serves (Linux 5.4). */
 export const oldestMinor = 31
 
-export const rootNode = 1
-
 /** struct fuse_in_header: what every request begins with. */
-export const requestHeader = { length: 0, opcode: 4, unique: 8, node: 16, uid: 24, gid: 28, pid: 32, extensionWords: 36, size: 40 } as const
+export const requestHeader = {
+  length: 0,
+  opcode: 4,
+  unique: 8,
+  node: 16,
+  uid: 24,
+  gid: 28,
+  pid: 32,
+  extensionWords: 36,
+  padding: 38,
+  size: 40,
+} as const
 /** struct fuse_out_header: what every answer and notification begins with. */
 export const replyHeader = { length: 0, error: 4, unique: 8, size: 16 } as const
 

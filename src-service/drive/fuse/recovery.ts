@@ -6,7 +6,7 @@ import { errno } from './errno.ts'
 import { operationOf } from './operations.ts'
 import { requestHeader } from './protocol.ts'
 
-export interface RecoveryOptions {
+interface RecoveryOptions {
   readonly door: Door
   readonly dispatcher: Dispatcher
   readonly requestLog: RequestLog
@@ -20,6 +20,8 @@ interface Leftover {
   readonly length: number
   readonly unique: number
   readonly opcode: number
+  /** Deaths that it has seen, the last one included. */
+  readonly outlived: number
 }
 
 /** A request that was named at this many deaths in a row is not tried again. */
@@ -27,23 +29,33 @@ const deathsThatConvict = 2
 /** From this many deaths in a row without any answer on, finding the culprit is worth a long pause. */
 const deathsThatAlarm = 2
 
-/** Milliseconds that recovery waits for one leftover, and for all, before it lets them go on beside each other. */
-const patience = { usual: { one: 250, all: 1000 }, alarmed: { one: 5000, all: 30_000 } } as const
+/** All leftovers together hold up new requests for no longer than this, milliseconds. */
+const longestPauseMs = 10_000
 
 /**
- * Answers what a dead predecessor left: requests that it carried out from the request log, the others by running them.
- * They run one at a time, each named in the header page while it runs, so that one that kills its process is found out.
+ * Milliseconds for which a leftover that waits is run alone and named. A request that outlived one death was most likely a bystander,
+ * and often has to wait for a cloud: it is named only while it is dispatched, so that deaths from outside that come in quick
+ * succession do not convict it. The more deaths it outlives, the closer it is looked at.
+ */
+function aloneMs(outlived: number, alarmed: boolean): number {
+  if (alarmed || outlived > 2) return 2000
+  return outlived === 2 ? 250 : 0
+}
+
+/**
+ * Answers what a dead predecessor left: requests that it carried out from the request log, the others by running them,
+ * each named in the header page so that one that kills its process is found out.
  *
- * Who writes what in the header page: `dispatching` is ours (a request's id while it is dispatched or redone). At a death the
- * supervisor moves it to `blamedUnique` and counts `blamedDeaths` and `fruitlessDeaths`; we only read those. A death while
- * nothing was named blames nobody: requests that merely wait are never named.
+ * Who writes what in the request memory: `dispatching` is ours (a request's id while it is dispatched or redone alone). At a death
+ * the supervisor moves it to `blamedUnique` and counts `blamedDeaths` and `fruitlessDeaths`; we only read those. A death while
+ * nothing was named blames nobody. How many deaths a request has outlived we count in its own header, in the two bytes of
+ * padding that the kernel leaves zero.
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
   const { door, dispatcher } = options
   const settled: Record<Settlement | 'run', number> = { freed: 0, replayed: 0, refused: 0, run: 0 }
   const alarmed = door.memory.readUInt32LE(header.fruitlessDeaths) >= deathsThatAlarm
-  const limit = alarmed ? patience.alarmed : patience.usual
-  const end = performance.now() + limit.all
+  const end = performance.now() + longestPauseMs
   for (const leftover of leftoversOf(door)) {
     if (options.stopped()) return
     dispatcher.rest(leftover.unique)
@@ -52,7 +64,7 @@ export async function recover(options: RecoveryOptions): Promise<void> {
     if (settlement === 'run') {
       dispatcher.dispatch(leftover.offset, leftover.length)
       const answered = dispatcher.waiting(leftover.unique)
-      const wait = Math.min(limit.one, end - performance.now())
+      const wait = Math.min(aloneMs(leftover.outlived, alarmed), end - performance.now())
       if (answered !== null && wait > 0) await Promise.race([answered, after(wait)])
     }
     dispatcher.rest(0)
@@ -69,8 +81,11 @@ function leftoversOf(door: Door): Leftover[] {
   const found: Leftover[] = []
   for (let i = 0; i + 1 < pairs.length; i += 2) {
     const offset = pairs[i] ?? 0
+    const outlived = Math.min(door.memory.readUInt16LE(offset + requestHeader.padding) + 1, 0xffff)
+    door.memory.writeUInt16LE(outlived, offset + requestHeader.padding)
     found.push({
       offset,
+      outlived,
       length: pairs[i + 1] ?? 0,
       unique: readU64(door.memory, offset + requestHeader.unique),
       opcode: door.memory.readUInt32LE(offset + requestHeader.opcode),

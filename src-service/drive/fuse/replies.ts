@@ -17,7 +17,7 @@ function setU64(view: DataView, at: number, value: number): void {
 const setI64 = setU64
 
 /** struct fuse_attr. */
-export function writeAttributes(view: DataView, at: number, a: Attributes): void {
+function writeAttributes(view: DataView, at: number, a: Attributes): void {
   setU64(view, at, a.ino)
   setU64(view, at + 8, a.size)
   setU64(view, at + 16, a.blocks)
