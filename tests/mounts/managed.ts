@@ -18,6 +18,8 @@ export interface ManagerOptions {
   readonly connector?: Readonly<Record<string, string | number | boolean>>
   /** Command that the manager is the last argument of. */
   readonly wrapper?: readonly string[]
+  /** Default: the one that runs the test. */
+  readonly node?: string
 }
 
 interface Answer {
@@ -49,7 +51,7 @@ export class Managed {
   async start(options: ManagerOptions = {}): Promise<void> {
     const script = join(import.meta.dirname, 'manager-process.ts')
     const worker = options.worker ?? join(import.meta.dirname, 'test-worker.ts')
-    const command = [...(options.wrapper ?? []), process.execPath, script, join(this.home, 'state'), options.version ?? '1.0.0', worker]
+    const command = [...(options.wrapper ?? []), options.node ?? process.execPath, script, join(this.home, 'state'), options.version ?? '1.0.0', worker]
     mkdirSync(join(this.home, 'state', 'cloud'), { recursive: true })
     const child = spawn(command[0] ?? '', command.slice(1), {
       cwd: '/',
@@ -69,6 +71,7 @@ export class Managed {
   }
 
   async call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
+    if (!this.#isRunning) throw new Error('the manager does not run')
     const id = this.#nextId++
     const answer = await new Promise<Answer>((resolve) => {
       this.#calls.set(id, resolve)
@@ -110,10 +113,14 @@ export class Managed {
   /** SIGKILL to the manager alone. */
   async kill(): Promise<void> {
     const child = this.#process
-    if (child?.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || !this.#isRunning) return
     const exit = once(child, 'exit')
     child.kill('SIGKILL')
     await exit
+  }
+
+  get #isRunning(): boolean {
+    return this.#process?.exitCode === null && this.#process.signalCode === null
   }
 
   log(): string {
@@ -122,7 +129,7 @@ export class Managed {
 
   /** Ends what is left, by the pids and mounts of this home alone. */
   async remove(): Promise<void> {
-    const pids = this.#process?.exitCode === null ? (await this.call<readonly Mount[]>('list').catch(() => [])).flatMap(({ status }) => status.workerPid ?? []) : []
+    const pids = this.#isRunning ? (await this.call<readonly Mount[]>('list').catch(() => [])).flatMap(({ status }) => status.workerPid ?? []) : []
     await this.kill()
     for (const entry of await readMountTable()) {
       if (entry.type !== fileSystemType || !entry.mountPoint.startsWith(this.home)) continue

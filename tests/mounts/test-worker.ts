@@ -1,9 +1,9 @@
 /**
  * A worker whose drives are a journaled test file system, for tests of supervision. The connector's options choose what is wrong
- * with it: `poison: true` lets a lookup of `poison` kill it at once, one of `poison-later` after a wait; `deadAtOpen: true` lets it
- * die while it opens; `queued: N` claims files that are not uploaded.
+ * with it: `poison: true` lets a lookup of `poison` kill it at once, one of `poison-later` after a wait; `deadIf: FILE` lets it
+ * die while it opens if that file exists; `queued: N` claims files that are not uploaded.
  */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CloudError } from '../../src-service/common/errors.ts'
@@ -23,7 +23,7 @@ native.setProcessName('cloudmoor-work')
 
 async function openDrive(options: DriveOptions): Promise<Drive> {
   const wrong = options.connector.options
-  if (wrong['deadAtOpen'] === true) process.kill(process.pid, 'SIGKILL')
+  if (existsSync(String(wrong['deadIf'] ?? ''))) process.kill(process.pid, 'SIGKILL')
   if (wrong['damaged'] === true) throw new CloudError('damaged', 'the database is damaged')
   mkdirSync(options.folder, { recursive: true })
   const { filesystem, requestLog } = openJournaled(options.folder)

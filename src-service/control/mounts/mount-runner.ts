@@ -89,7 +89,7 @@ export class MountRunner {
   #moved(before: Lifecycle, input: Input): void {
     const after = this.#state
     if (before.kind !== after.kind) this.#since = this.#options.clock.now()
-    this.#options.log('info', `${before.kind} -> ${after.kind}`, { input: input.kind })
+    this.#options.log('info', `${before.kind} -> ${after.kind} (${input.kind})`)
     this.#options.onChange(after)
   }
 

@@ -107,12 +107,11 @@ export class Supervisor {
       const connection = await this.#connect({ ...plan.kernel, path })
       await this.#attach(worker, connection, plan, false, signal)
       if (worker.isLost || signal.aborted) throw new CloudError('unavailable', 'the worker ended while the mount came up')
-      this.#serving = true
     } catch (caught) {
       await this.#undo()
       throw CloudError.from(caught)
     }
-    this.askStatus()
+    this.#serve()
   }
 
   /** Takes over what a worker of an earlier service holds. */
@@ -124,9 +123,8 @@ export class Supervisor {
     this.#connection = { fuseFd, memoryFd, page: this.#host.native.mapHeader(memoryFd), path, device, backing }
     this.#plan = plan
     this.#worker = worker
-    this.#serving = true
     this.#listen(worker)
-    this.askStatus()
+    this.#serve()
   }
 
   /** Another worker for the standing connection. Reports workerServing or workerUnable, or through its death workerLost. */
@@ -141,9 +139,8 @@ export class Supervisor {
       if (connection !== this.#connection) { await this.#retire(); return; }
       await worker.link.call('open', plan.open, { deadlineMs: openMs })
       await this.#attach(worker, connection, plan, true)
-      this.#serving = true
+      this.#serve()
       this.#host.report({ kind: 'workerServing' })
-      this.askStatus()
     } catch (caught) {
       const error = CloudError.from(caught)
       this.#host.log('warn', `the replacement cannot serve: ${error.message}`, { kind: error.kind })
@@ -202,6 +199,12 @@ export class Supervisor {
     this.#serving = false
     this.#listen(worker)
     return worker
+  }
+
+  #serve(): void {
+    this.#serving = true
+    this.#host.pool.warm()
+    this.askStatus()
   }
 
   #listen(worker: WorkerProcess): void {

@@ -1,7 +1,7 @@
 import { CloudError } from '../../common/errors.ts'
 import { startWorker, type WorkerHost, type WorkerProcess } from './worker-process.ts'
 
-/** After a worker was taken: its task comes first, then the next spare is started. */
+/** The next spare is started when the worker that was taken says that it is at work, at the latest after this. */
 const refillMs = 1_000
 
 /**
@@ -18,9 +18,10 @@ export class WorkerPool {
     this.#host = host
   }
 
-  /** Starts the first spare. */
+  /** Starts a spare if there is none: at the service's start, and as soon as the one before has taken up its work. */
   warm(): void {
     if (this.#closed || this.#spare !== undefined) return
+    this.#cancelRefill()
     const spare = startWorker(this.#host)
     this.#spare = spare
     spare.then(

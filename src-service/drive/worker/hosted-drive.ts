@@ -120,7 +120,7 @@ export class HostedDrive {
       if (cannotUpload(drive)) ended.abort()
     }, drainLookMs)
     try {
-      if (!cannotUpload(drive)) await drive.drain(AbortSignal.any([ended.signal, AbortSignal.timeout(timeoutMs)]))
+      if (!cannotUpload(drive)) await drive.drain(AbortSignal.any([ended.signal, AbortSignal.timeout(Math.ceil(timeoutMs))]))
     } catch (caught) {
       const error = CloudError.from(caught)
       if (error.kind !== 'cancelled' && error.kind !== 'timeout') throw error
