@@ -81,12 +81,22 @@ async function staleMounts(service: Service | undefined): Promise<Finding> {
 
 const patienceMs = 2000
 
-/** Asks the mount in a process of its own: where nobody answers, that process may wait, and this one does not. */
+/**
+ * Asks the mount in a process of its own: where nobody answers, that process may wait, and this one does not. A mount that
+ * does not let this user in is served all the same.
+ */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const child = spawn('stat', ['--file-system', '--', path], { stdio: 'ignore', cwd: '/' })
+    const child = spawn('stat', ['--file-system', '--', path], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: '/',
+      env: { ...process.env, LC_ALL: 'C' },
+    })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
+      child.stderr.destroy()
       child.unref()
       resolve(false)
     }, patienceMs)
@@ -94,7 +104,7 @@ function answers(path: string): Promise<boolean> {
       clearTimeout(timer)
       resolve(answer)
     }
-    child.once('error', () => done(false))
-    child.once('exit', (code) => done(code === 0))
+    child.once('error', () => done(true))
+    child.once('close', () => done(!said.includes('not connected')))
   })
 }
