@@ -100,9 +100,10 @@ CREATE TABLE queue (
   target INTEGER,                    -- of that try: the remote row that it makes or changes
   sent_size INTEGER NOT NULL DEFAULT 0, -- of that try: bytes and time, by which a probe knows it again
   sent_s INTEGER NOT NULL DEFAULT 0, sent_n INTEGER NOT NULL DEFAULT 0,
-  handle TEXT                        -- resumable upload of the version 'sent'
+  handle TEXT                        -- resumable upload, with the version and the place it is for
 );
 CREATE INDEX queue_due ON queue (parked, not_before);
+CREATE INDEX queue_target ON queue (target) WHERE target IS NOT NULL;
 
 -- Answers of changes until the kernel has them.
 CREATE TABLE request_log (id INTEGER PRIMARY KEY, errno INTEGER NOT NULL, reply BLOB NOT NULL);

@@ -1,0 +1,258 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { RemoteEntry, RemotePlace, UploadSource } from '../../connectors/connector.ts'
+import type { NameRow, RemoteRow } from '../tree.ts'
+import { posixOf } from './identity.ts'
+import { type Destination, sourceChanged } from './move-step.ts'
+import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import type { QueueRow } from './queue-rows.ts'
+import { switchFolders } from './switch-folders.ts'
+
+const copiesAtOnce = 4
+const copiesAhead = 128
+
+/**
+ * Moves a folder where the provider cannot: copies everything known below it, then lets the names change sides in one
+ * transaction, then leaves the old objects to the queue to remove. The copies are rows below a folder node of their own
+ * (`ghost`) until then, so that a crash at any point goes on from there. Nothing is removed before its copy is confirmed.
+ */
+export async function copyFolder(parts: QueueParts, row: QueueRow, name: NameRow, from: RemoteRow, to: Destination, step: StepContext): Promise<StepResult> {
+  try {
+    await listBelow(parts, from.node, step)
+    const ghost = await target(parts, row, name, to, step)
+    if (ghost === undefined) return again
+    step.claim(ghost.id)
+    for (;;) {
+      step.signal.throwIfAborted()
+      const missing = findMissing(parts, from.node, ghost.node)
+      if (missing.length === 0) {
+        switchFolders(parts, row.id, from.id, ghost.id)
+        return again
+      }
+      await copyAll(parts, missing, step)
+    }
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    // Whatever stands in the way lies below the new place, not at it.
+    if (error.kind !== 'conflict' && error.kind !== 'exists') throw error
+    throw new CloudError('access', `the folder cannot be copied to its new place: ${error.message}`, { cause: error })
+  }
+}
+
+/** What was never listed would be left behind. */
+async function listBelow(parts: QueueParts, folder: number, step: StepContext): Promise<void> {
+  const { tree, listings } = parts
+  for (const pending = [folder]; ; ) {
+    const next = pending.pop()
+    if (next === undefined) return
+    if (tree.node(next)?.listed_at === 0) await listings.refresh(next, step.signal)
+    for (const row of tree.remotesIn(next)) {
+      if (row.type === 'folder' && row.node !== 0 && tree.nameOfRemote(row.id) !== undefined) pending.push(row.node)
+    }
+  }
+}
+
+/** The row of the folder that is copied to, made at the provider; undefined if another client's folder stands there. */
+async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Destination, step: StepContext): Promise<RemoteRow | undefined> {
+  const { tree, database, places, ledger, rows } = parts
+  const before = row.target === null ? undefined : tree.remote(row.target)
+  if (before !== undefined && before.content > 0) return before
+  const id = before?.id ?? database.transaction(() => {
+    const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(parts), 0)
+    rows.copyingTo(row.id, made)
+    return made
+  })
+  const expected = tree.remote(id)
+  const place = expected === undefined ? undefined : places.placeOfRemote(expected)
+  if (expected === undefined || place === undefined) throw new CloudError('busy', 'the folder is not at the provider')
+  const entry = await makeFolder(parts, place, posixOf(tree.needNode(name.node)), step)
+  return database.transaction(() => {
+    const now = tree.remote(id)
+    if (now === undefined) return undefined
+    if (entry.joined && !entry.empty) {
+      ledger.theirs(id, entry.entry)
+      rows.settled(row.id)
+      return undefined
+    }
+    tree.updateRemote({ ...now, rev: entry.entry.rev, key: entry.entry.id, content: 1, attrs: 1 })
+    return tree.remote(id)
+  })
+}
+
+interface MadeFolder {
+  readonly entry: RemoteEntry
+  /** It was there already: made by a try whose answer was lost, or by another client. */
+  readonly joined: boolean
+  readonly empty: boolean
+}
+
+async function makeFolder({ connector }: QueueParts, place: RemotePlace, posix: ReturnType<typeof posixOf>, step: StepContext): Promise<MadeFolder> {
+  try {
+    return { entry: await connector.makeFolder(place, posix, step.signal), joined: false, empty: true }
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind !== 'exists') throw error
+    const entry = await connector.stat(place, 'folder', step.signal)
+    if (entry === null) throw error
+    for await (const page of connector.list(place, step.signal)) {
+      if (page.entries.length + page.hidden.length > 0) return { entry, joined: true, empty: false }
+    }
+    return { entry, joined: true, empty: true }
+  }
+}
+
+/** Reserves a node id: ids are never used again, and only the number is needed. */
+function ghostNode({ tree }: QueueParts): number {
+  const time = { sec: 0, nsec: 0 }
+  const id = tree.insertNode({ mode: 0o040700, uid: 0, gid: 0, mtime: time, ctime: time })
+  tree.deleteNode(id)
+  return id
+}
+
+interface Missing {
+  readonly source: RemoteRow
+  /** Node of the ghost folder that it belongs into. */
+  readonly folder: number
+  /** A copy of an older version that is to be replaced. */
+  readonly over: RemoteRow | undefined
+}
+
+/** Some of what is still to be copied. Synchronous, so that "nothing" holds for the transaction that follows. */
+function findMissing(parts: QueueParts, from: number, ghost: number): Missing[] {
+  const { tree, rows } = parts
+  const missing: Missing[] = []
+  for (const pending = [{ from, ghost }]; missing.length < copiesAhead; ) {
+    const pair = pending.pop()
+    if (pair === undefined) break
+    for (const source of tree.remotesIn(pair.from)) {
+      if (source.node === 0 || source.content === 0 || rows.ofRemote(source.id) !== undefined) continue
+      const copy = tree.remoteAt(pair.ghost, source.name, source.type === 'folder')
+      if (copy === undefined) missing.push({ source, folder: pair.ghost, over: undefined })
+      else if (source.type === 'folder') pending.push({ from: source.node, ghost: copy.node })
+      else if (copy.node !== source.node || copy.content !== source.content) missing.push({ source, folder: pair.ghost, over: copy })
+      if (missing.length >= copiesAhead) break
+    }
+  }
+  return missing
+}
+
+async function copyAll(parts: QueueParts, missing: readonly Missing[], step: StepContext): Promise<void> {
+  const waiting = [...missing]
+  const worker = async (): Promise<void> => {
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) await copyOne(parts, one, step)
+  }
+  const outcomes = await Promise.allSettled(Array.from({ length: copiesAtOnce }, worker))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw CloudError.from(outcome.reason)
+}
+
+async function copyOne(parts: QueueParts, { source, folder, over }: Missing, step: StepContext): Promise<void> {
+  const { places, tree, database } = parts
+  step.signal.throwIfAborted()
+  const from = places.placeOfRemote(source)
+  const to = places.placeFor(folder, source.name)
+  if (from === undefined || to === undefined) throw new CloudError('busy', 'a folder above is not at the provider')
+  const node = tree.node(source.node)
+  if (source.type === 'folder') {
+    const { entry } = await makeFolder(parts, to, node === undefined ? {} : posixOf(node), step)
+    database.transaction(() => record(parts, folder, source, entry, ghostNode(parts), 1))
+    return
+  }
+  let entry
+  try {
+    entry = await transfer(parts, source, from, to, over, step)
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind !== 'conflict' && error.kind !== 'exists' && error.kind !== 'not-found') throw error
+    const found = await lookAtBoth(parts, source, from, to, error, step)
+    if (found === undefined) return
+    entry = found
+  }
+  database.transaction(() => record(parts, folder, source, entry, source.node, node?.attrs ?? source.attrs))
+}
+
+function transfer(parts: QueueParts, source: RemoteRow, from: RemotePlace, to: RemotePlace, over: RemoteRow | undefined, step: StepContext): Promise<RemoteEntry> {
+  const { connector, tree } = parts
+  const node = tree.node(source.node)
+  const posix = node === undefined ? {} : posixOf(node)
+  const precondition = over === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'rev', rev: over.rev } as const)
+  if (connector.capabilities.copy && connector.copy !== undefined) return connector.copy(from, to, source.rev, posix, precondition, step.signal)
+  const options = { precondition, posix, resume: null, saveHandle: () => Promise.resolve(), onProgress: step.progress }
+  return connector.write(to, source.type, throughUs(parts, source, from), options, step.signal)
+}
+
+/** The provider's own bytes, read from one place to be written to another. */
+function throughUs({ connector }: QueueParts, source: RemoteRow, from: RemotePlace): UploadSource {
+  return {
+    size: source.type === 'file' ? source.size : 0,
+    read: async (start, end, signal) => {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of connector.read(from, start, end, source.rev, signal)) chunks.push(chunk)
+      return Buffer.concat(chunks)
+    },
+  }
+}
+
+/** A copy failed: was it done by a try whose answer was lost, or is the source another version by now? */
+async function lookAtBoth(
+  parts: QueueParts,
+  source: RemoteRow,
+  from: RemotePlace,
+  to: RemotePlace,
+  error: CloudError,
+  step: StepContext,
+): Promise<RemoteEntry | undefined> {
+  const { connector, tree, database } = parts
+  const original = await connector.stat(from, 'file', step.signal)
+  if (original === null || original.rev !== source.rev) {
+    const name = tree.nameOfRemote(source.id)
+    database.transaction(() => {
+      if (name !== undefined) sourceChanged(parts, name, source, original)
+      else if (original === null) parts.ledger.gone(source.id)
+      else parts.ledger.theirs(source.id, original)
+    })
+    return undefined
+  }
+  const copy = await connector.stat(to, 'file', step.signal)
+  if (copy?.size !== original.size || copy.type !== original.type) throw error
+  const isCopy = copy.rev === original.rev || (await haveSameBytes(parts, from, original, to, copy, step))
+  if (!isCopy) throw error
+  return copy
+}
+
+async function haveSameBytes(parts: QueueParts, one: RemotePlace, a: RemoteEntry, other: RemotePlace, b: RemoteEntry, step: StepContext): Promise<boolean> {
+  const { connector } = parts
+  const atOnce = 4 * 1024 * 1024
+  for (let start = 0; start < a.size; start += atOnce) {
+    const end = Math.min(a.size, start + atOnce)
+    const [left, right] = await Promise.all([
+      bytesOf(connector.read(one, start, end, a.rev, step.signal)), bytesOf(connector.read(other, start, end, b.rev, step.signal)),
+    ])
+    if (!left.equals(right)) return false
+  }
+  return true
+}
+
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = []
+  for await (const chunk of chunks) all.push(chunk)
+  return Buffer.concat(all)
+}
+
+function record({ tree }: QueueParts, folder: number, source: RemoteRow, entry: RemoteEntry, node: number, attrs: number): void {
+  const facts = {
+    parent: folder,
+    name: source.name,
+    shown: source.shown,
+    key: entry.id,
+    type: source.type,
+    size: entry.size,
+    mtime_s: entry.mtime.sec,
+    mtime_n: entry.mtime.nsec,
+    rev: entry.rev,
+    node,
+    content: source.type === 'folder' ? 1 : source.content,
+    attrs,
+  }
+  const there = tree.remoteAt(folder, source.name, source.type === 'folder')
+  if (there === undefined) tree.insertRemote(facts)
+  else tree.updateRemote({ ...facts, id: there.id })
+}

@@ -1,0 +1,128 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { Connector, PosixAttributes, RemoteEntry, RemotePlace, Time, UploadSource } from '../../connectors/connector.ts'
+import { fileType, isFile, isFolder, type NodeRow } from '../tree.ts'
+import type { QueueRow } from './queue-rows.ts'
+
+/** Larger files are not read back to see whether two versions are the same. */
+const mostCompared = 64 * 1024 * 1024
+const comparedAtOnce = 1024 * 1024
+/** Times coarser than this do not tell two versions apart for sure. */
+const fineEnough = 1_000_000
+
+/** POSIX attributes of a node, to be stored by the provider as far as it can. */
+export function posixOf(node: NodeRow, xattrs?: ReadonlyMap<string, Buffer>): PosixAttributes {
+  const type = node.mode & fileType.mask
+  return {
+    mode: node.mode & 0o7777,
+    uid: node.uid,
+    gid: node.gid,
+    mtime: { sec: node.mtime_s, nsec: node.mtime_n },
+    atime: { sec: node.atime_s, nsec: node.atime_n },
+    ...(type === fileType.char || type === fileType.block ? { rdev: node.rdev } : {}),
+    ...(type === fileType.symlink && node.target !== null ? { target: node.target } : {}),
+    ...(xattrs === undefined || xattrs.size === 0 ? {} : { xattrs }),
+  }
+}
+
+/** What a probe found, against what was sent: surely ours, surely not, or only the bytes can tell. */
+export function isWhatWasSent(entry: RemoteEntry, sent: QueueRow, connector: Connector): 'yes' | 'no' | 'unsure' {
+  if (entry.type === 'folder') return 'no'
+  if (entry.type === 'file' && entry.size !== sent.sent_size) return 'no'
+  const { posix, mtimePrecisionNs } = connector.capabilities
+  if (!posix.mtime) return 'unsure'
+  const times = [entry.mtime, ...(entry.posix.mtime === undefined ? [] : [entry.posix.mtime])]
+  if (!times.some((time) => isNear(time, { sec: sent.sent_s, nsec: sent.sent_n }, mtimePrecisionNs))) return 'no'
+  return mtimePrecisionNs <= fineEnough ? 'yes' : 'unsure'
+}
+
+function isNear(one: Time, other: Time, precisionNs: number): boolean {
+  const seconds = one.sec - other.sec
+  return Math.abs(seconds * 1e9 + (one.nsec - other.nsec)) < Math.max(1, precisionNs)
+}
+
+/** True if the provider's version surely has the same contents as the node. `source` is asked for only if they must be compared. */
+export async function isSame(
+  node: NodeRow,
+  place: RemotePlace,
+  entry: RemoteEntry,
+  connector: Connector,
+  source: () => Promise<UploadSource & { close(): void }>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (isFolder(node.mode)) return entry.type === 'folder'
+  if (!isFile(node.mode)) return isSameSpecial(node, entry)
+  if (entry.type !== 'file' || entry.size !== node.size || entry.size > mostCompared) return false
+  if (entry.size === 0) return true
+  const ours = await source()
+  try {
+    return ours.size === entry.size && (await haveSameBytes(ours, place, entry, connector, signal))
+  } finally {
+    ours.close()
+  }
+}
+
+function isSameSpecial(node: NodeRow, entry: RemoteEntry): boolean {
+  const mine = posixOf(node)
+  if ((node.mode & fileType.mask) !== typeBits(entry)) return false
+  if (mine.target !== undefined) return entry.posix.target?.equals(mine.target) === true
+  return mine.rdev === undefined || mine.rdev === entry.posix.rdev
+}
+
+function typeBits(entry: RemoteEntry): number {
+  switch (entry.type) {
+    case 'symlink':
+      return fileType.symlink
+    case 'fifo':
+      return fileType.fifo
+    case 'socket':
+      return fileType.socket
+    case 'char':
+      return fileType.char
+    case 'block':
+      return fileType.block
+    case 'folder':
+      return fileType.folder
+    case 'file':
+      return fileType.file
+  }
+}
+
+async function haveSameBytes(
+  ours: UploadSource,
+  place: RemotePlace,
+  entry: RemoteEntry,
+  connector: Connector,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let start = 0; start < entry.size; start += comparedAtOnce) {
+    const end = Math.min(entry.size, start + comparedAtOnce)
+    const mine = await ours.read(start, end, signal)
+    const theirs: Uint8Array[] = []
+    for await (const chunk of connector.read(place, start, end, entry.rev, signal)) theirs.push(chunk)
+    if (!mine.equals(Buffer.concat(theirs))) return false
+  }
+  return true
+}
+
+/** A resumable upload with what it belongs to: another version, or another place, cannot go on from it. */
+export function packHandle(content: number, place: RemotePlace, handle: string): string {
+  return JSON.stringify([content, pathKey(place), handle])
+}
+
+/** The provider's handle, and which version at which place it is for. */
+export function unpackHandle(packed: string): { readonly handle: string; fits(content: number, place: RemotePlace): boolean } {
+  const parts: unknown = JSON.parse(packed)
+  if (!Array.isArray(parts) || typeof parts[2] !== 'string') throw new CloudError('damaged', 'a stored upload handle cannot be read')
+  const [content, path, handle]: unknown[] = parts
+  return { handle: String(handle), fits: (wanted, place) => content === wanted && path === pathKey(place) }
+}
+
+function pathKey(place: RemotePlace): string {
+  return place.path.map((name) => name.toString('latin1')).join('/')
+}
+
+/** What may stand in the way of such a node: anything, unless files and folders of one name live side by side. */
+export function statKind(mode: number, connector: Connector): 'file' | 'folder' | 'any' {
+  if (connector.capabilities.realFolders) return 'any'
+  return isFolder(mode) ? 'folder' : 'file'
+}

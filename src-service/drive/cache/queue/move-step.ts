@@ -1,0 +1,200 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { Precondition, RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
+import { isFile, isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
+import { isInPlace, type Situation } from './decide.ts'
+import { copyFolder } from './copy-folder.ts'
+import { posixOf } from './identity.ts'
+import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import type { QueueRow } from './queue-rows.ts'
+import { forgetTry } from './upload-step.ts'
+
+/** Where something goes. */
+export interface Destination {
+  readonly parent: number
+  readonly name: Buffer
+  /** The object that stands there and is to be replaced. */
+  readonly over: RemoteRow | null
+}
+
+/** Brings the name's object to the name's place. */
+export async function moveStep(parts: QueueParts, row: QueueRow, { name, node }: Situation, from: RemoteRow, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
+  return goTo(parts, row, name, node, from, { parent: name.parent, name: name.name, over }, step)
+}
+
+/** Frees the place of a name that waits in a circle: its object goes to a name of our own in the same folder, and from there on. */
+export async function moveAsideStep(parts: QueueParts, row: QueueRow, situation: Situation, from: RemoteRow, step: StepContext): Promise<StepResult> {
+  const { name, node } = situation
+  if (isInPlace(name, from)) {
+    parts.situations.steppedAside(name.id)
+    return again
+  }
+  const temporary = Buffer.from(`.cloudmoor-swap-${from.id}`)
+  if (isFile(node.mode) && parts.connector.capabilities.move === 'none' && !parts.connector.capabilities.copy) {
+    throw new CloudError('unsupported', 'the provider can neither move nor copy: names cannot be exchanged')
+  }
+  const result = await goTo(parts, row, name, node, from, { parent: from.parent, name: temporary, over: null }, step)
+  parts.situations.steppedAside(name.id)
+  return result
+}
+
+function goTo(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  node: NodeRow,
+  from: RemoteRow,
+  to: Destination,
+  step: StepContext,
+): Promise<StepResult> {
+  const { move } = parts.connector.capabilities
+  if (isFolder(node.mode)) return move === 'tree' ? moveFolder(parts, row, name, from, to, step) : copyFolder(parts, row, name, from, to, step)
+  return move === 'none' ? copyTo(parts, row, name, node, from, to, step) : moveFile(parts, row, name, node, from, to, step)
+}
+
+async function moveFile(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  node: NodeRow,
+  from: RemoteRow,
+  to: Destination,
+  step: StepContext,
+): Promise<StepResult> {
+  const { connector, places } = parts
+  const source = places.placeOfRemote(from)
+  const begun = begin(parts, row, from, to, node)
+  if (source === undefined || begun === undefined || connector.move === undefined) return again
+  step.claim(begun.target)
+  const replace: Precondition | null = to.over === null ? null : { kind: 'rev', rev: to.over.rev }
+  try {
+    const entry = await connector.move(source, begun.place, from.type, { kind: 'rev', rev: from.rev }, replace, step.signal)
+    parts.database.transaction(() => {
+      parts.ledger.moved(from.id, to, entry, begun.target)
+      parts.rows.settled(row.id)
+      parts.rows.progressed(row.id)
+    })
+    return again
+  } catch (caught) {
+    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+  }
+}
+
+async function moveFolder(parts: QueueParts, row: QueueRow, name: NameRow, from: RemoteRow, to: Destination, step: StepContext): Promise<StepResult> {
+  const { connector, places, tree } = parts
+  const source = places.placeOfRemote(from)
+  const begun = begin(parts, row, from, to, tree.needNode(name.node))
+  if (source === undefined || begun === undefined || connector.move === undefined) return again
+  step.claim(begun.target)
+  places.folderMoves()
+  try {
+    const entry = await connector.move(source, begun.place, 'folder', { kind: 'any' }, null, step.signal)
+    parts.database.transaction(() => {
+      parts.ledger.moved(from.id, to, entry, begun.target)
+      parts.rows.settled(row.id)
+      parts.rows.progressed(row.id)
+      parts.rows.wakeAll()
+    })
+    return again
+  } catch (caught) {
+    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+  } finally {
+    places.folderMoves()
+  }
+}
+
+/** A server-side copy from an object that stays, or is removed afterwards because its name went on. */
+export async function copyTo(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  node: NodeRow,
+  from: RemoteRow,
+  to: Destination,
+  step: StepContext,
+): Promise<StepResult> {
+  const { connector, places, database, ledger, rows } = parts
+  const source = places.placeOfRemote(from)
+  if (source === undefined) return again
+  if (connector.copy === undefined) throw new CloudError('internal', 'a copy was asked of a provider that has none')
+  const begun = begin(parts, row, from, to, node)
+  if (begun === undefined) return again
+  step.claim(begun.target)
+  const target: Precondition = to.over === null ? { kind: 'absent' } : { kind: 'rev', rev: to.over.rev }
+  try {
+    const entry = await connector.copy(source, begun.place, from.rev, posixOf(node), target, step.signal)
+    database.transaction(() => {
+      ledger.confirmed(name.id, begun.target, entry, { node: node.id, content: from.content, attrs: node.attrs })
+      rows.settled(row.id)
+    })
+    return again
+  } catch (caught) {
+    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+  }
+}
+
+function begin(parts: QueueParts, row: QueueRow, from: RemoteRow, to: Destination, node: NodeRow): { readonly place: RemotePlace; readonly target: number } | undefined {
+  const { places, database, ledger, rows, tree } = parts
+  return database.transaction(() => {
+    if (rows.get(row.id) === undefined) return undefined
+    const target = to.over?.id ?? ledger.expect(to.parent, to.name, from.type, node.id, from.size)
+    const there = tree.remote(target)
+    const place = there === undefined ? undefined : places.placeOfRemote(there)
+    if (place === undefined) throw new CloudError('busy', 'the folder is not at the provider')
+    rows.sent(row.id, { content: from.content, target, size: from.size, sec: node.mtime_s, nsec: node.mtime_n })
+    return { place, target }
+  })
+}
+
+/** A source that is not there, or not the version that we know, is looked at before anything is said of the target. */
+async function afterFailedMove(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  from: RemoteRow,
+  source: RemotePlace,
+  error: CloudError,
+  step: StepContext,
+): Promise<StepResult> {
+  if (error.kind !== 'not-found' && error.kind !== 'conflict') throw error
+  const entry = await parts.connector.stat(source, from.type === 'folder' ? 'folder' : 'file', step.signal)
+  const isKnown = entry !== null && (from.type === 'folder' || entry.rev === from.rev)
+  if (isKnown) throw error
+  parts.database.transaction(() => {
+    forgetTry(parts, row.id)
+    sourceChanged(parts, name, from, entry)
+  })
+  return again
+}
+
+/** Another client removed or replaced what was to be moved or copied. Inside a transaction. */
+export function sourceChanged(parts: QueueParts, before: NameRow, from: RemoteRow, entry: RemoteEntry | null): void {
+  const { tree, ledger, takeIn, contents } = parts
+  const name = tree.nameById(before.id)
+  const row = tree.remote(from.id)
+  if (row === undefined || row.rev !== from.rev) return
+  if (name?.remote !== row.id) {
+    if (entry === null) ledger.gone(row.id)
+    else ledger.theirs(row.id, entry)
+    return
+  }
+  const node = tree.needNode(name.node)
+  const clean = node.content === row.content && contents.writerCount(node.id) === 0
+  if (entry !== null) {
+    if (clean && entry.type !== 'folder') {
+      takeIn.newVersion(name, row, entry)
+    } else {
+      ledger.theirs(row.id, entry)
+      takeIn.entry(row.parent, entry, { complete: true, tell: true })
+    }
+    return
+  }
+  // Everything of it is here: the move makes it again. Otherwise there is nothing left to move.
+  if (isFolder(node.mode) || !clean || !isFile(node.mode) || contents.isWhole(node.id)) ledger.gone(row.id)
+  else takeIn.remove(name, row)
+}
+
+/** Contents that another name of the same node already has at the provider. */
+export async function copyStep(parts: QueueParts, row: QueueRow, { name, node }: Situation, from: RemoteRow, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
+  return copyTo(parts, row, name, node, from, { parent: name.parent, name: name.name, over }, step)
+}
+

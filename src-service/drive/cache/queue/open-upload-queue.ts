@@ -1,0 +1,224 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { Condition, Transfer } from '../../drive-contract.ts'
+import { TakeIn } from '../listings/take-in.ts'
+import type { Listings, UploadQueue } from '../sync.ts'
+import type { SyncParts } from '../sync-parts.ts'
+import { isFile } from '../tree.ts'
+import { Ledger } from './ledger.ts'
+import { unpackHandle } from './identity.ts'
+import type { QueueParts } from './queue-parts.ts'
+import { type QueueRow, QueueRows } from './queue-rows.ts'
+import { QuietTimes } from './quiet-times.ts'
+import { Runner } from './runner.ts'
+import { Situations } from './situation.ts'
+import { TransferList } from './transfer-list.ts'
+import { Waiters } from './waiters.ts'
+
+export interface UploadQueueParts extends SyncParts {
+  readonly listings: Listings
+}
+
+/** Brings the provider to what the tree is. The queue's rows outlive every crash; work goes on from them at once. */
+export function openUploadQueue(parts: UploadQueueParts): UploadQueue {
+  return new Queue(parts)
+}
+
+class Queue implements UploadQueue {
+  readonly #parts: QueueParts
+  readonly #runner: Runner
+  readonly #list: TransferList
+  readonly #confirming = new Waiters<number>()
+  readonly #draining = new Waiters<'drain'>()
+  readonly #namesAtPlace
+
+  constructor(sync: UploadQueueParts) {
+    const rows = new QueueRows(sync.database)
+    const takeIn = new TakeIn(sync)
+    const quiet = new QuietTimes(sync.contents, sync.clock, sync.settings.writeBackSeconds * 1000)
+    const ledger = new Ledger(sync, rows, takeIn)
+    this.#parts = { ...sync, rows, takeIn, quiet, ledger, situations: new Situations(sync, rows, quiet) }
+    this.#runner = new Runner(this.#parts, {
+      nodeSettled: (node) => {
+        this.#settled(node)
+      },
+      changed: () => {
+        this.#changed()
+      },
+    })
+    this.#list = new TransferList(this.#parts, this.#runner.running)
+    this.#namesAtPlace = sync.database.sql.prepare<[number, Buffer], { id: number; node: number }>(
+      'SELECT id, node FROM remote WHERE parent = ? AND name = ?',
+    )
+    this.#runner.start()
+  }
+
+  nameChanged(name: number): void {
+    const { tree, rows } = this.#parts
+    const node = tree.node(tree.nameById(name)?.node ?? 0)
+    if (node === undefined) return
+    rows.wantName(name, this.#dueAt(node.id, isFile(node.mode)))
+    this.#wake()
+  }
+
+  nodeChanged(node: number): void {
+    const { tree, rows } = this.#parts
+    const row = tree.node(node)
+    if (row === undefined) return
+    const due = this.#dueAt(node, isFile(row.mode))
+    for (const name of tree.namesOf(node)) rows.wantContents(name.id, due)
+    this.#wake()
+  }
+
+  nameRemoved(nameId: number): void {
+    const { tree, rows, ledger, quiet, listings, database } = this.#parts
+    const name = tree.nameById(nameId)
+    if (name === undefined) return
+    const row = rows.ofName(nameId)
+    if (name.remote !== null) ledger.doom(name.remote, row?.target === name.remote ? row : undefined)
+    if (row !== undefined) this.#dropRow(row, name.remote)
+    if (tree.node(name.node)?.nlink === 1) quiet.uploaded(name.node)
+    for (const there of this.#namesAtPlace.all(name.parent, name.name)) {
+      rows.wakeRemote(there.id)
+      // Another client's object was hidden behind the name: it can be shown now.
+      if (there.node === 0) {
+        database.afterCommit(() => {
+          listings.refresh(name.parent, AbortSignal.timeout(60_000)).catch(() => undefined)
+        })
+      }
+    }
+    this.#wake()
+  }
+
+  touched(node: number): void {
+    const { quiet, rows, contents, database } = this.#parts
+    quiet.touch(node)
+    if (contents.writerCount(node) > 0) return
+    database.transaction(() => {
+      rows.quietUntil(node, this.#parts.clock.now() + quiet.quietMs)
+    })
+    this.#wake()
+  }
+
+  async confirmed(node: number, signal: AbortSignal): Promise<void> {
+    const { rows, database, quiet } = this.#parts
+    const state = this.#list.stateOf(node)
+    if (state === undefined) return
+    if (state.state === 'parked') throw new CloudError('io', `cannot be uploaded: ${state.reason}`)
+    const done = quiet.hurry(node)
+    try {
+      database.transaction(() => rows.hurry(node))
+      this.#wake()
+      await this.#confirming.wait(node, signal)
+    } finally {
+      done()
+    }
+  }
+
+  stateOf(node: number): { readonly state: 'queued' | 'uploading' | 'parked'; readonly reason: string } | undefined {
+    return this.#list.stateOf(node)
+  }
+
+  status(): { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number } {
+    return this.#list.status()
+  }
+
+  transfers(limit: number): readonly Transfer[] {
+    return this.#list.list(limit)
+  }
+
+  retry(id: number | 'all'): void {
+    this.#parts.database.transaction(() => this.#parts.rows.retry(id))
+    this.#parts.reachability.retry()
+    this.#wake()
+  }
+
+  pause(paused: boolean): void {
+    this.#runner.pause(paused)
+  }
+
+  async drain(signal: AbortSignal): Promise<void> {
+    const { rows, database, quiet } = this.#parts
+    quiet.draining++
+    try {
+      database.transaction(() => rows.hurryAll())
+      this.#wake()
+      if (rows.counts().all > 0) {
+        this.#failIfStuck()
+        await this.#draining.wait('drain', signal)
+      }
+    } finally {
+      quiet.draining--
+    }
+  }
+
+  conditions(): readonly Condition[] {
+    return [...(this.#runner.paused ? [{ kind: 'paused' } as const] : []), ...this.#parts.reachability.conditions()]
+  }
+
+  canUpload(): boolean {
+    return !this.#runner.paused && this.#parts.reachability.failFast() === undefined
+  }
+
+  async close(): Promise<void> {
+    const closing = new CloudError('cancelled', 'the drive is closing')
+    for (const node of this.#confirming.keys()) this.#confirming.reject(node, closing)
+    this.#draining.reject('drain', closing)
+    await this.#runner.close()
+  }
+
+  /** A name went away with its row: what a try of it may have made, or will make, is to be removed too. */
+  #dropRow(row: QueueRow, remote: number | null): void {
+    const { rows, ledger } = this.#parts
+    if (row.target !== null && row.target !== remote) ledger.doom(row.target, row)
+    if (row.handle !== null) rows.abandon(unpackHandle(row.handle).handle)
+    rows.remove(row.id)
+    this.#parts.database.afterCommit(() => {
+      this.#runner.stopUpload(row.id)
+    })
+  }
+
+  #dueAt(node: number, file: boolean): number {
+    const { quiet, clock } = this.#parts
+    if (!file || quiet.quietMs === 0 || quiet.draining > 0 || quiet.isUrgent(node)) return 0
+    return clock.now() + quiet.quietMs
+  }
+
+  #wake(): void {
+    this.#parts.database.afterCommit(() => {
+      this.#runner.wake()
+      this.#changed()
+    })
+  }
+
+  #changed(): void {
+    this.#list.changed()
+    this.#parts.onChange()
+    if (this.#draining.keys().length === 0) return
+    if (this.#parts.rows.counts().all === 0) this.#draining.resolve('drain')
+    else this.#rejectIfStuck()
+  }
+
+  /** Nothing of the node waits any more, or it never will be done. */
+  #settled(node: number): void {
+    if (!this.#confirming.keys().includes(node)) return
+    const state = this.#list.stateOf(node)
+    if (state === undefined) this.#confirming.resolve(node)
+    else if (state.state === 'parked') this.#confirming.reject(node, new CloudError('io', `cannot be uploaded: ${state.reason}`))
+  }
+
+  #failIfStuck(): void {
+    const error = this.#stuck()
+    if (error !== undefined) throw error
+  }
+
+  #rejectIfStuck(): void {
+    const error = this.#stuck()
+    if (error !== undefined) this.#draining.reject('drain', error)
+  }
+
+  /** Only parked items are left: no waiting helps. */
+  #stuck(): CloudError | undefined {
+    const { all, parked } = this.#parts.rows.counts()
+    return parked > 0 && parked === all ? new CloudError('busy', `${parked} items cannot be uploaded; see the list of transfers`) : undefined
+  }
+}

@@ -1,0 +1,96 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { RemoteEntry } from '../../connectors/connector.ts'
+import { isFile, isFolder, type RemoteRow } from '../tree.ts'
+import { isSame, isWhatWasSent } from './identity.ts'
+import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import type { QueueRow } from './queue-rows.ts'
+import { forgetTry } from './upload-step.ts'
+
+/**
+ * The answer to the last change was lost, or the process died before it came: looks what there is, before anything is
+ * repeated. Found as sent: confirmed. Not there, or still the version before: not done. Anything else is another client's.
+ */
+export async function probeStep(parts: QueueParts, row: QueueRow, step: StepContext): Promise<StepResult> {
+  const { tree, places, connector, database } = parts
+  const target = row.target === null ? undefined : tree.remote(row.target)
+  const place = target === undefined ? undefined : places.placeOfRemote(target)
+  if (target === undefined || place === undefined) {
+    database.transaction(() => forgetTry(parts, row.id))
+    return again
+  }
+  const entry = await connector.stat(place, target.type === 'folder' ? 'folder' : 'file', step.signal)
+  const verdict = await judge(parts, row, target, entry, step.signal)
+  database.transaction(() => {
+    const now = parts.rows.get(row.id)
+    const current = tree.remote(target.id)
+    if (now === undefined || now.sent !== row.sent || now.target !== row.target || current === undefined || current.rev !== target.rev) return
+    write(parts, now, current, entry, verdict)
+    // What lies below a folder waited for this.
+    if (target.type === 'folder') parts.rows.wakeAll()
+  })
+  return again
+}
+
+type Verdict = 'ours' | 'not-done' | 'theirs'
+
+async function judge(parts: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry | null, signal: AbortSignal): Promise<Verdict> {
+  if (entry === null) return 'not-done'
+  if (target.type === 'folder') return judgeFolder(parts, row, signal)
+  if (target.content > 0 && entry.rev === target.rev) return 'not-done'
+  const { tree, contents, connector, places } = parts
+  const known = isWhatWasSent(entry, row, connector)
+  if (known === 'yes') return 'ours'
+  const name = row.name === null ? undefined : tree.nameById(row.name)
+  const node = name === undefined ? undefined : tree.node(name.node)
+  const from = name?.remote == null ? undefined : tree.remote(name.remote)
+  if (from !== undefined && from.id !== target.id && from.content === row.sent && entry.size === from.size && entry.rev === from.rev) return 'ours'
+  const place = places.placeOfRemote(target)
+  const comparable = node !== undefined && node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))
+  if (node === undefined || place === undefined || !comparable) return 'theirs'
+  const same = await isSame(node, place, entry, connector, () => contents.source(node.id, { snapshot: false }), signal)
+  return same ? 'ours' : 'theirs'
+}
+
+/** A folder that was on its way is there, and not any more where it came from: it arrived. */
+async function judgeFolder(parts: QueueParts, row: QueueRow, signal: AbortSignal): Promise<Verdict> {
+  const { tree, places, connector } = parts
+  const name = row.name === null ? undefined : tree.nameById(row.name)
+  const from = name?.remote == null ? undefined : tree.remote(name.remote)
+  const place = from === undefined ? undefined : places.placeOfRemote(from)
+  if (place === undefined) return 'theirs'
+  return (await connector.stat(place, 'folder', signal)) === null ? 'ours' : 'theirs'
+}
+
+function write(parts: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry | null, verdict: Verdict): void {
+  const { ledger, rows } = parts
+  switch (verdict) {
+    case 'not-done':
+      forgetTry(parts, row.id)
+      // The version that was to be replaced is gone: what is sent next is new.
+      if (entry === null && target.content > 0) ledger.gone(target.id)
+      return
+    case 'theirs':
+      if (entry !== null && target.content === 0) ledger.theirs(target.id, entry)
+      rows.settled(row.id)
+      return
+    case 'ours':
+      if (entry === null) throw new CloudError('internal', 'nothing was found, and yet it is ours')
+      if (target.type === 'folder') folderArrived(parts, row, target, entry)
+      else confirmTry(parts, row, target, entry)
+      rows.settled(row.id)
+  }
+}
+
+function confirmTry({ ledger, tree, rows }: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry): void {
+  const name = row.name === null ? undefined : tree.nameById(row.name)
+  if (name === undefined) return
+  ledger.confirmed(name.id, target.id, entry, { node: name.node, content: row.sent, attrs: 1 })
+  rows.setHandle(row.id, null)
+}
+
+function folderArrived({ ledger, tree, places }: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry): void {
+  const name = row.name === null ? undefined : tree.nameById(row.name)
+  if (name?.remote == null || !isFolder(tree.needNode(name.node).mode)) return
+  places.folderMoves()
+  ledger.moved(name.remote, { parent: target.parent }, entry, target.id)
+}

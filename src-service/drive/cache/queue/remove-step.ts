@@ -1,0 +1,94 @@
+import { CloudError } from '../../../common/errors.ts'
+import type { Precondition, RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
+import { shownName } from '../places.ts'
+import type { RemoteRow } from '../tree.ts'
+import { isWhatWasSent } from './identity.ts'
+import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import type { QueueRow } from './queue-rows.ts'
+
+export type RemovalDecision =
+  | { readonly kind: 'drop' }
+  | { readonly kind: 'wait'; readonly reason: string }
+  /** Another client's object is in the folder: the folder stays. */
+  | { readonly kind: 'keep'; readonly row: RemoteRow; readonly place: RemotePlace }
+  | { readonly kind: 'remove'; readonly row: RemoteRow; readonly place: RemotePlace }
+
+/** What is to be done about an object that no name stands for any more. */
+export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecision {
+  const { tree, places, rows, ledger } = parts
+  const row = queued.remote === null ? undefined : tree.remote(queued.remote)
+  if (row === undefined || row.node === 0 || tree.nameOfRemote(row.id) !== undefined) return { kind: 'drop' }
+  if (rows.targeting(row.id) !== undefined) return { kind: 'wait', reason: 'waits for the upload that replaces it' }
+  const place = places.placeOfRemote(row)
+  // The folder that it lay in is gone, and it with the folder.
+  if (place === undefined) return { kind: 'drop' }
+  if (row.type === 'folder') {
+    if (ledger.foreignChild(row.node) !== undefined) return { kind: 'keep', row, place }
+    if (ledger.hasRemoteChildren(row.node)) return { kind: 'wait', reason: 'waits until the folder is empty' }
+  } else if (isAboutToBeReplaced(parts, row)) {
+    return { kind: 'wait', reason: 'is replaced by an upload' }
+  }
+  return { kind: 'remove', row, place }
+}
+
+/** A name of ours is at this place and will overwrite the object: there is no moment without one of both. */
+function isAboutToBeReplaced({ tree, rows }: QueueParts, row: RemoteRow): boolean {
+  const name = tree.nameIn(row.parent, shownName(row))
+  if (name === undefined || rows.ofName(name.id) === undefined) return false
+  return (tree.needNode(name.node).mode & 0o170000) !== 0o040000
+}
+
+/** Removes an object. If it is not the version that was deleted here, it comes back: an edit wins over a deletion. */
+export async function removeStep(parts: QueueParts, queued: QueueRow, row: RemoteRow, place: RemotePlace, step: StepContext): Promise<StepResult> {
+  const { connector } = parts
+  const isFolder = row.type === 'folder'
+  let rev = row.rev
+  if (!isFolder && (queued.sent !== 0 || row.content === 0 || connector.capabilities.conditionalRemove === 'none')) {
+    const entry = await connector.stat(place, 'file', step.signal)
+    if (entry === null) return gone(parts, row)
+    if (!isKnown(parts, queued, row, entry)) return comesBack(parts, row, entry)
+    rev = entry.rev
+  }
+  const precondition: Precondition = isFolder ? { kind: 'any' } : { kind: 'rev', rev }
+  try {
+    await connector.remove(place, row.type, precondition, step.signal)
+    return gone(parts, row)
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind === 'not-found') return gone(parts, row)
+    if (error.kind !== 'conflict' && error.kind !== 'not-empty' && error.kind !== 'is-a-folder' && error.kind !== 'not-a-folder') throw error
+    return lookAgain(parts, row, place, error, step)
+  }
+}
+
+async function lookAgain(parts: QueueParts, row: RemoteRow, place: RemotePlace, error: CloudError, step: StepContext): Promise<StepResult> {
+  const entry = await parts.connector.stat(place, row.type === 'folder' ? 'folder' : 'file', step.signal)
+  if (entry === null) return gone(parts, row)
+  if (row.type !== 'folder' && entry.rev === row.rev) throw new CloudError('unavailable', `the provider refused a removal: ${error.message}`)
+  return comesBack(parts, row, entry)
+}
+
+/** For a folder with something of another client in it. */
+export async function keepFolderStep(parts: QueueParts, row: RemoteRow, place: RemotePlace, step: StepContext): Promise<StepResult> {
+  const entry = await parts.connector.stat(place, 'folder', step.signal)
+  return entry === null ? gone(parts, row) : comesBack(parts, row, entry)
+}
+
+function isKnown({ connector }: QueueParts, queued: QueueRow, row: RemoteRow, entry: RemoteEntry): boolean {
+  if (row.content > 0 && entry.rev === row.rev) return true
+  return queued.sent !== 0 && isWhatWasSent(entry, queued, connector) === 'yes'
+}
+
+function gone(parts: QueueParts, row: RemoteRow): StepResult {
+  parts.database.transaction(() => {
+    if (parts.rows.ofRemote(row.id) !== undefined) parts.ledger.gone(row.id)
+  })
+  return again
+}
+
+function comesBack(parts: QueueParts, row: RemoteRow, entry: RemoteEntry): StepResult {
+  parts.database.transaction(() => {
+    if (parts.rows.ofRemote(row.id) !== undefined) parts.ledger.comesBack(row.id, entry, 'it was changed by another client, so it was not deleted')
+  })
+  return again
+}

@@ -1,0 +1,374 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src-service/common/clock.ts'
+import { CloudError } from '../../src-service/common/errors.ts'
+import { type DriveDatabase, openDriveDatabase } from '../../src-service/drive/cache/database.ts'
+import { openListings } from '../../src-service/drive/cache/listings/open-listings.ts'
+import { Places } from '../../src-service/drive/cache/places.ts'
+import { openUploadQueue } from '../../src-service/drive/cache/queue/open-upload-queue.ts'
+import { Reachability } from '../../src-service/drive/cache/reachability.ts'
+import type { Listings, UploadQueue } from '../../src-service/drive/cache/sync.ts'
+import type { SyncParts, SyncSettings } from '../../src-service/drive/cache/sync-parts.ts'
+import { fileType, isFolder, type NodeRow, rootNode, Tree } from '../../src-service/drive/cache/tree.ts'
+import type { Connector } from '../../src-service/drive/connectors/connector.ts'
+import type { FakeCloud } from './fake-cloud.ts'
+import { FakeContents, FakeDisk } from './fake-contents.ts'
+
+const settings: SyncSettings = {
+  readOnly: false, uid: 1000, gid: 1000, umask: 0o022, attributes: 'listing', xattrs: false, hostName: 'desk',
+  writeBackSeconds: 0, deadlines: { metadataMs: 5000, readMs: 5000, writeMs: 5000 },
+}
+
+interface Session {
+  readonly database: DriveDatabase
+  readonly tree: Tree
+  readonly contents: FakeContents
+  readonly places: Places
+  readonly reachability: Reachability
+  readonly listings: Listings
+  readonly queue: UploadQueue
+  /** A dead process gets no answers any more. */
+  readonly dead: { yes: boolean }
+}
+
+/** A tree with its listings and its queue before a cloud in memory, and the calls of programs on it, without a kernel. */
+export class SyncRig {
+  readonly cloud: FakeCloud
+  readonly alerts: string[] = []
+  readonly told: string[] = []
+  readonly #folder = mkdtempSync(join(tmpdir(), 'sync-'))
+  readonly #disk = new FakeDisk()
+  readonly #settings: SyncSettings
+  #session: Session
+
+  constructor(cloud: FakeCloud, more: Partial<SyncSettings> = {}) {
+    this.cloud = cloud
+    this.#settings = { ...settings, ...more }
+    this.#session = this.#open()
+  }
+
+  get tree(): Tree {
+    return this.#session.tree
+  }
+
+  get queue(): UploadQueue {
+    return this.#session.queue
+  }
+
+  get listings(): Listings {
+    return this.#session.listings
+  }
+
+  get contents(): FakeContents {
+    return this.#session.contents
+  }
+
+  get database(): DriveDatabase {
+    return this.#session.database
+  }
+
+  get places(): Places {
+    return this.#session.places
+  }
+
+  #open(): Session {
+    const database = openDriveDatabase(join(this.#folder, 'drive.sqlite'))
+    const tree = new Tree(database)
+    if (tree.node(rootNode) === undefined) {
+      const time = { sec: 1, nsec: 0 }
+      tree.insertNode({ mode: 0o40755, uid: 0, gid: 0, mtime: time, ctime: time })
+    }
+    const dead = { yes: false }
+    const connector = mortal(this.cloud, dead)
+    const places = new Places(tree)
+    const clock = systemClock
+    const reachability = new Reachability({ connector, clock, probeMs: 1000, onChange: () => undefined })
+    let queue: UploadQueue | undefined
+    const contents = new FakeContents({
+      tree,
+      disk: this.#disk,
+      dirtied: (node, first) => {
+        if (first) queue?.nodeChanged(node)
+        else queue?.touched(node)
+      },
+      fetch: async (node, signal) => {
+        const known = places.placeOfNode(node)
+        if (known === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
+        const chunks: Uint8Array[] = []
+        for await (const chunk of connector.read(known.place, 0, known.row.size, known.row.rev, signal)) chunks.push(chunk)
+        return { data: Buffer.concat(chunks), rev: known.row.rev }
+      },
+    })
+    const parts: SyncParts = {
+      tree, database, contents, connector, places, reachability, clock,
+      settings: this.#settings,
+      notifier: () => ({
+        attributesChanged: () => undefined,
+        entryChanged: (_, name) => this.told.push(name.toString()),
+        everythingChanged: () => undefined,
+      }),
+      dropNode: (node) => {
+        if (node === rootNode || contents.openCount(node) > 0 || tree.namesOf(node).length > 0) return
+        contents.forget(node)
+        tree.deleteNode(node)
+      },
+      onChange: () => undefined,
+      alert: (reason, message) => this.alerts.push(`${reason}: ${message}`),
+      log: (level, message, fields) => {
+        if (level === 'error' || process.env['SYNC_LOG'] !== undefined) console.log(level, message, fields)
+      },
+    }
+    const listings = openListings({ ...parts, nameChanged: (name) => queue?.nameChanged(name) })
+    queue = openUploadQueue({ ...parts, listings })
+    return { database, tree, contents, places, reachability, listings, queue, dead }
+  }
+
+  /** The process dies: what is under way gets no answer, and a new one opens the same database and disk. */
+  async crash(): Promise<void> {
+    const { dead, database } = this.#session
+    dead.yes = true
+    this.#end()
+    await database.close()
+    this.#session = this.#open()
+  }
+
+  /** Ends everything for good. */
+  async close(): Promise<void> {
+    const { queue, listings, reachability, database } = this.#session
+    await Promise.all([queue.close(), listings.close(), reachability.close()])
+    await database.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #end(): void {
+    const { queue, listings, reachability } = this.#session
+    for (const closing of [queue.close(), listings.close(), reachability.close()]) closing.catch(() => undefined)
+  }
+
+  /** Ends the test's wait after a while and says what was left. */
+  async drain(milliseconds = 10_000): Promise<void> {
+    try {
+      await this.queue.drain(AbortSignal.timeout(milliseconds))
+    } catch (error) {
+      const rows = this.database.sql.prepare('SELECT * FROM queue').all()
+      throw new Error(`not drained: ${JSON.stringify(rows)}; last calls: ${this.cloud.calls.slice(-20).join(', ')}`, { cause: error })
+    }
+  }
+
+  async refresh(path = ''): Promise<void> {
+    await this.listings.refresh(this.nodeAt(path), AbortSignal.timeout(5000))
+  }
+
+  /** Lists every folder. */
+  async refreshAll(): Promise<void> {
+    for (const pending = [rootNode]; ; ) {
+      const folder = pending.shift()
+      if (folder === undefined) return
+      if (this.tree.node(folder) === undefined) continue
+      await this.listings.refresh(folder, AbortSignal.timeout(5000))
+      for (const name of this.tree.names(folder)) if (isFolder(this.tree.needNode(name.node).mode)) pending.push(name.node)
+    }
+  }
+
+  // What programs do.
+
+  nodeAt(path: string): number {
+    const node = this.findNode(path)
+    if (node === 0) throw new CloudError('not-found', `no ${path}`)
+    return node
+  }
+
+  findNode(path: string): number {
+    let node: number = rootNode
+    for (const part of path.split('/').filter((one) => one !== '')) {
+      const row = this.tree.lookup(node, Buffer.from(part))
+      if (row === undefined) return 0
+      node = row.id
+    }
+    return node
+  }
+
+  mkdir(path: string): void {
+    this.#make(path, fileType.folder | 0o755, null)
+  }
+
+  symlink(path: string, target: string): void {
+    this.#make(path, fileType.symlink | 0o777, Buffer.from(target))
+  }
+
+  /** Creates or overwrites, as `echo text > path` would. */
+  async write(path: string, text: string): Promise<void> {
+    const node = this.findNode(path) || this.#make(path, fileType.file | 0o644, null)
+    this.contents.opened(node, true)
+    await this.contents.truncate(node, 0)
+    this.database.transaction(() => {
+      this.#setSize(node, 0)
+      this.queue.nodeChanged(node)
+    })
+    const data = Buffer.from(text)
+    if (data.length > 0) await this.contents.write(node, data, 0, data.length, 0)
+    this.contents.released(node, true)
+    this.queue.touched(node)
+  }
+
+  #setSize(node: number, size: number): void {
+    this.database.sql.prepare('UPDATE node SET size = ? WHERE id = ?').run(size, node)
+  }
+
+  chmod(path: string, mode: number): void {
+    const node = this.nodeAt(path)
+    this.database.transaction(() => {
+      this.database.sql.prepare('UPDATE node SET mode = (mode & 61440) | ?, attrs = attrs + 1 WHERE id = ?').run(mode, node)
+      this.queue.nodeChanged(node)
+    })
+  }
+
+  link(from: string, to: string): void {
+    const node = this.tree.needNode(this.nodeAt(from))
+    const { parent, name } = this.#split(to)
+    this.database.transaction(() => this.queue.nameChanged(this.tree.addName(parent, name, node.id, node.mode, null)))
+  }
+
+  remove(path: string): void {
+    const { parent, name } = this.#split(path)
+    const row = this.tree.lookup(parent, name)
+    if (row === undefined) throw new CloudError('not-found', `no ${path}`)
+    if (isFolder(row.mode) && !this.tree.isEmpty(row.id)) throw new CloudError('not-empty', `${path} is not empty`)
+    this.database.transaction(() => this.#remove(row))
+  }
+
+  rename(from: string, to: string): void {
+    const source = this.#split(from)
+    const target = this.#split(to)
+    const row = this.tree.lookup(source.parent, source.name)
+    if (row === undefined) throw new CloudError('not-found', `no ${from}`)
+    if (isFolder(row.mode) && `${to}/`.startsWith(`${from}/`)) throw new CloudError('invalid', 'into itself')
+    const over = this.tree.lookup(target.parent, target.name)
+    if (over !== undefined) {
+      if (over.id === row.id) return
+      if (isFolder(over.mode) !== isFolder(row.mode)) throw new CloudError('invalid', 'file over folder')
+      if (isFolder(over.mode) && !this.tree.isEmpty(over.id)) throw new CloudError('not-empty', `${to} is not empty`)
+    }
+    this.database.transaction(() => {
+      if (over !== undefined) this.#remove(over)
+      const name = this.tree.nameById(row.name_id)
+      if (name === undefined) throw new CloudError('internal', 'gone')
+      this.tree.moveName(name, target.parent, target.name, row.mode)
+      this.queue.nameChanged(name.id)
+    })
+  }
+
+  exchange(one: string, other: string): void {
+    const [a, b] = [this.#split(one), this.#split(other)]
+    const first = this.tree.nameIn(a.parent, a.name)
+    const second = this.tree.nameIn(b.parent, b.name)
+    if (first === undefined || second === undefined) throw new CloudError('not-found', 'one is missing')
+    const [firstMode, secondMode] = [this.tree.needNode(first.node).mode, this.tree.needNode(second.node).mode]
+    const between = Buffer.from([0])
+    this.database.transaction(() => {
+      this.tree.moveName(first, a.parent, between, firstMode)
+      this.tree.moveName(second, a.parent, a.name, secondMode)
+      this.tree.moveName({ ...first, name: between }, b.parent, b.name, firstMode)
+      this.queue.nameChanged(first.id)
+      this.queue.nameChanged(second.id)
+    })
+  }
+
+  async read(path: string): Promise<string> {
+    const node = this.nodeAt(path)
+    await this.contents.fetchAll(node, AbortSignal.timeout(5000))
+    return this.#disk.blobs.get(node)?.data.toString() ?? ''
+  }
+
+  /** Paths of the tree; folders end with '/'. */
+  paths(folder: number = rootNode, prefix = ''): string[] {
+    return this.tree.names(folder).flatMap((name) => {
+      const path = prefix + name.name.toString()
+      return isFolder(this.tree.needNode(name.node).mode) ? [`${path}/`, ...this.paths(name.node, `${path}/`)] : [path]
+    }).sort()
+  }
+
+  /** The tree with its texts, to be compared with `FakeCloud.dump`. */
+  async dump(): Promise<Record<string, string>> {
+    const found: Record<string, string> = {}
+    for (const path of this.paths()) found[path] = path.endsWith('/') ? '' : await this.read(path)
+    return found
+  }
+
+  #split(path: string): { parent: number; name: Buffer } {
+    const slash = path.lastIndexOf('/')
+    return { parent: this.nodeAt(path.slice(0, Math.max(0, slash))), name: Buffer.from(path.slice(slash + 1)) }
+  }
+
+  #make(path: string, mode: number, target: Buffer | null): number {
+    const { parent, name } = this.#split(path)
+    if (this.tree.nameIn(parent, name) !== undefined) throw new CloudError('exists', `${path} exists`)
+    const ms = Date.now()
+    const time = { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 + Math.floor(Math.random() * 1e6) }
+    return this.database.transaction(() => {
+      const node = this.tree.insertNode({
+        mode, uid: 1000, gid: 1000, size: target?.length ?? 0, target, mtime: time, ctime: time,
+        ...(isFolder(mode) ? { listedAt: ms } : {}),
+      })
+      const made = this.tree.addName(parent, name, node, mode, null)
+      if ((mode & fileType.mask) === fileType.file) this.contents.create(node)
+      this.queue.nameChanged(made)
+      return node
+    })
+  }
+
+  #remove(row: NodeRow & { readonly name_id: number }): void {
+    const name = this.tree.nameById(row.name_id)
+    if (name === undefined) throw new CloudError('internal', 'gone')
+    this.queue.nameRemoved(name.id)
+    this.tree.removeName(name, row.mode)
+    this.database.afterCommit(() => {
+      if (this.contents.openCount(row.id) > 0 || this.tree.namesOf(row.id).length > 0) return
+      this.contents.forget(row.id)
+      this.tree.deleteNode(row.id)
+    })
+  }
+}
+
+const never = new Promise<never>(() => undefined)
+
+/** The cloud as a process sees it: once the process is dead, no call of it ever returns. */
+function mortal(cloud: FakeCloud, dead: { readonly yes: boolean }): Connector {
+  const live = async <T>(call: Promise<T>): Promise<T> => {
+    try {
+      const result = await call
+      return dead.yes ? await never : result
+    } catch (error) {
+      if (dead.yes) await never
+      throw error
+    }
+  }
+  async function* liveChunks<T>(chunks: AsyncIterable<T>): AsyncIterable<T> {
+    const iterator = chunks[Symbol.asyncIterator]()
+    for (;;) {
+      const step = await live(Promise.resolve(iterator.next()))
+      if (step.done === true) return
+      yield step.value
+    }
+  }
+  return {
+    type: cloud.type,
+    capabilities: cloud.capabilities,
+    check: () => live(cloud.check()),
+    list: (folder, signal) => liveChunks(cloud.list(folder, signal)),
+    stat: (place, type, signal) => live(cloud.stat(place, type, signal)),
+    read: (place, start, end, rev, signal) => liveChunks(cloud.read(place, start, end, rev, signal)),
+    write: (place, type, source, options, signal) => {
+      const read: typeof source.read = (start, end, inner) => live(source.read(start, end, inner))
+      return live(cloud.write(place, type, { size: source.size, read }, options, signal))
+    },
+    makeFolder: (place, posix, signal) => live(cloud.makeFolder(place, posix, signal)),
+    remove: (place, type, precondition, signal) => live(cloud.remove(place, type, precondition, signal)),
+    move: (from, to, type, precondition, replace, signal) => live(cloud.move(from, to, type, precondition, replace, signal)),
+    copy: (from, to, rev, posix, target, signal) => live(cloud.copy(from, to, rev, posix, target, signal)),
+    setAttributes: (place, type, posix, precondition, signal) => live(cloud.setAttributes(place, type, posix, precondition, signal)),
+    usage: () => live(cloud.usage()),
+    close: () => cloud.close(),
+  }
+}
