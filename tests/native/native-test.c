@@ -146,7 +146,8 @@ static void test_memory(void) {
   CHECK(fd >= 0 && close_on_exec(fd));
   struct stat info;
   CHECK(fstat(fd, &info) == 0 && info.st_size == DOOR_HEADER_SIZE + SLABS * SLAB + SLOTS * SLOT);
-  CHECK(info.st_blocks * 512 >= info.st_size);
+  // Slabs get their pages when they are first used.
+  CHECK(info.st_blocks * 512 >= DOOR_HEADER_SIZE + SLOTS * SLOT && info.st_blocks * 512 < info.st_size);
   CHECK(ftruncate(fd, 4096) != 0 && errno == EPERM);
   uint8_t *page;
   CHECK(door_map_header(fd, &page) == 0);

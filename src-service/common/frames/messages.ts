@@ -172,5 +172,5 @@ export type Frame =
   /** Answer to `openBacking`; 0 = not registered. */
   | { readonly kind: 'backing'; readonly mountId: string; readonly ticket: number; readonly backingId: number }
 
-/** Request memory of one mount: 16 slabs of 1 MiB + 4 KiB, 256 slots. */
-export const defaultGeometry: SlabGeometry = { slabCount: 16, slabSize: 1024 * 1024 + 4096, slotCount: 256, slotSize: 4096 }
+/** Request memory of one mount: 64 slabs of 1 MiB + 4 KiB, which get their pages when they are first used, and 256 slots. */
+export const defaultGeometry: SlabGeometry = { slabCount: 64, slabSize: 1024 * 1024 + 4096, slotCount: 256, slotSize: 4096 }

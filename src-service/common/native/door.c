@@ -12,95 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "notify.h"
 
-enum { MAGIC = 0x4c534d43, LAYOUT_VERSION = 1, PAGE = 4096, ANSWERED_OFFSET = 72 };
+enum { PAGE = 4096, ANSWERED_OFFSET = 72 };
 enum place_state { FREE, HELD, HELD_WRITE, LEFT };
-
-struct memory_header {
-  uint32_t magic, layout_version, slab_count, slab_size, slot_count, slot_size, slabs_offset, slots_offset;
-};
 
 static uint64_t now_nanoseconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-// ---- request memory ----
-
-static bool geometry_valid(const struct door_geometry *g) {
-  return g->slab_count >= 2 && g->slab_count <= 4096 && g->slot_count >= 1 && g->slot_count <= 65536 && g->slab_size % PAGE == 0 &&
-         g->slab_size >= FUSE_MIN_READ_BUFFER && g->slab_size <= (64u << 20) && g->slot_size % PAGE == 0 && g->slot_size >= PAGE &&
-         g->slot_size <= (1u << 20);
-}
-
-static uint64_t memory_size_of(const struct door_geometry *g) {
-  return DOOR_HEADER_SIZE + (uint64_t)g->slab_count * g->slab_size + (uint64_t)g->slot_count * g->slot_size;
-}
-
-// A kill during a copy into a page that is not there yet costs the caller an EIO: every page is written before the first read.
-static void touch_for_writing(uint8_t *memory, size_t size) {
-  for (size_t at = 0; at < size; at += PAGE) __atomic_fetch_or((uint32_t *)(memory + at), 0, __ATOMIC_RELAXED);
-}
-
-int door_create_memory(const struct door_geometry *g) {
-  if (!geometry_valid(g) || memory_size_of(g) > INT32_MAX) return -EINVAL;
-  size_t size = memory_size_of(g);
-  int fd = memfd_create("cloudmoor-requests", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) return -errno;
-  struct memory_header header = {
-      .magic = MAGIC,
-      .layout_version = LAYOUT_VERSION,
-      .slab_count = g->slab_count,
-      .slab_size = g->slab_size,
-      .slot_count = g->slot_count,
-      .slot_size = g->slot_size,
-      .slabs_offset = DOOR_HEADER_SIZE,
-      .slots_offset = DOOR_HEADER_SIZE + g->slab_count * g->slab_size,
-  };
-  // fallocate reports missing memory as an error, where touching a page would raise SIGBUS.
-  if (ftruncate(fd, (off_t)size) != 0 || fallocate(fd, 0, 0, (off_t)size) != 0 ||
-      pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    int error = errno;
-    close(fd);
-    return -error;
-  }
-  return fd;
-}
-
-int door_map_header(int memory_fd, uint8_t **page) {
-  struct stat info;
-  if (fstat(memory_fd, &info) != 0) return -errno;
-  if (info.st_size < DOOR_HEADER_SIZE) return -EINVAL;
-  void *at = mmap(NULL, DOOR_HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
-  if (at == MAP_FAILED) return -errno;
-  *page = at;
-  return 0;
-}
-
-static int map_memory(struct door *door, int memory_fd) {
-  struct memory_header h;
-  struct stat info;
-  if (fstat(memory_fd, &info) != 0) return -errno;
-  ssize_t got = pread(memory_fd, &h, sizeof h, 0);
-  if (got < 0) return -errno;
-  struct door_geometry g = {h.slab_count, h.slab_size, h.slot_count, h.slot_size};
-  if (got != (ssize_t)sizeof h || h.magic != MAGIC || h.layout_version != LAYOUT_VERSION || !geometry_valid(&g)) return -EINVAL;
-  uint64_t size = memory_size_of(&g);
-  if (size > INT32_MAX || (uint64_t)info.st_size != size || h.slabs_offset != DOOR_HEADER_SIZE) return -EINVAL;
-  if (h.slots_offset != DOOR_HEADER_SIZE + g.slab_count * g.slab_size) return -EINVAL;
-  void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory_fd, 0);
-  if (at == MAP_FAILED) return -errno;
-  door->memory = at;
-  door->memory_size = size;
-  door->geometry = g;
-  door->slots_offset = h.slots_offset;
-  // Best effort, the limit may be small: what is locked is not swapped out again.
-  mlock(at, size);
-  touch_for_writing(door->memory, size);
-  return 0;
 }
 
 // ---- places: slabs are 0 … slab_count - 1, slots follow ----
@@ -148,10 +69,22 @@ static void store_unique(struct fuse_in_header *request, uint64_t unique) {
   __atomic_store_n(&request->unique, unique, __ATOMIC_RELEASE);
 }
 
+// Gives a slab its memory, before the first request is read into it. Most mounts never use more than a few.
+static bool prepare_slab(struct door *door, uint32_t slab) {
+  if (door->slab_ready[slab]) return true;
+  uint32_t offset = place_offset(door, slab);
+  if (fallocate(door->memory_fd, 0, offset, door->geometry.slab_size) != 0) return false;
+  memory_touch(door->memory + offset, door->geometry.slab_size);
+  door->slab_ready[slab] = true;
+  return true;
+}
+
+// Slabs that were used before lie above those that never were.
 static void push_free(struct door *door, uint32_t place) {
   door->states[place] = FREE;
   if (is_slab(door, place)) {
     door->free_slabs[door->free_slab_count++] = place;
+    door->memory_short = false;
   } else {
     door->free_slots[door->free_slot_count++] = place;
   }
@@ -178,12 +111,13 @@ int door_open(struct door *door, int fuse_fd, int memory_fd, uint32_t poll_micro
   door->fd = fcntl(fuse_fd, F_DUPFD_CLOEXEC, 3);
   if (door->fd < 0) return -errno;
   int flags = fcntl(door->fd, F_GETFL);
-  int result = flags < 0 || fcntl(door->fd, F_SETFL, flags | O_NONBLOCK) != 0 ? -errno : map_memory(door, memory_fd);
+  int result = flags < 0 || fcntl(door->fd, F_SETFL, flags | O_NONBLOCK) != 0 ? -errno : memory_map(door, memory_fd);
   if (result == 0) {
     door->states = calloc(place_count(door), sizeof *door->states);
     door->free_slabs = calloc(door->geometry.slab_count, sizeof *door->free_slabs);
+    door->slab_ready = calloc(door->geometry.slab_count, sizeof *door->slab_ready);
     door->free_slots = calloc(door->geometry.slot_count, sizeof *door->free_slots);
-    if (door->states == NULL || door->free_slabs == NULL || door->free_slots == NULL) result = -ENOMEM;
+    if (door->states == NULL || door->free_slabs == NULL || door->slab_ready == NULL || door->free_slots == NULL) result = -ENOMEM;
   }
   if (result != 0) {
     door_free(door);
@@ -194,6 +128,14 @@ int door_open(struct door *door, int fuse_fd, int memory_fd, uint32_t poll_micro
       push_free(door, place);
     } else {
       door->states[place] = LEFT;
+    }
+  }
+  // What a predecessor left lies in slabs that have their memory; two more let requests be read at once.
+  for (uint32_t slab = 0; slab < door->geometry.slab_count; slab++) {
+    if ((slab < 2 || door->states[slab] == LEFT) && !prepare_slab(door, slab)) {
+      int error = errno;
+      door_free(door);
+      return -error;
     }
   }
   return 0;
@@ -210,7 +152,9 @@ void door_free(struct door *door) {
   door_stop(door);
   if (door->memory != NULL) munmap(door->memory, door->memory_size);
   free(door->states);
+  if (door->memory_fd > 0) close(door->memory_fd);
   free(door->free_slabs);
+  free(door->slab_ready);
   free(door->free_slots);
   memset(door, 0, sizeof *door);
   door->fd = -1;
@@ -268,7 +212,7 @@ static bool well_formed(const struct fuse_in_header *request, size_t length, uin
 
 bool door_can_read(const struct door *door) {
   // Waiting WRITEs keep to half of the slabs, so that a successor that cannot yet trust the other half has slabs of its own.
-  return door->fd >= 0 && door->free_slab_count > 0 && door->writes_held < door->geometry.slab_count / 2;
+  return door->fd >= 0 && door->free_slab_count > 0 && !door->memory_short && door->writes_held < door->geometry.slab_count / 2;
 }
 
 // Moves a small request out of its slab. At no moment is the request in neither place; `door_leftovers` drops the twin.
@@ -310,7 +254,14 @@ int door_read(struct door *door, uint32_t *pairs) {
       door->counters.no_slab++;
       break;
     }
-    struct fuse_in_header *slab = request_at(door, door->free_slabs[door->free_slab_count - 1]);
+    uint32_t top = door->free_slabs[door->free_slab_count - 1];
+    // Without memory for another one, reading goes on when a slab comes back.
+    if (!prepare_slab(door, top)) {
+      door->memory_short = true;
+      door->counters.no_slab++;
+      break;
+    }
+    struct fuse_in_header *slab = request_at(door, top);
     store_unique(slab, 0);
     ssize_t got = read(door->fd, slab, door->geometry.slab_size);
     if (got < 0 && (errno == EINTR || errno == ENOENT)) continue; // ENOENT: the request was interrupted while queued

@@ -22,12 +22,15 @@ struct door_counters {
 
 struct door {
   int fd; // our own duplicate, or -1 after door_stop
+  int memory_fd; // our own duplicate
   uint8_t *memory;
   size_t memory_size;
   struct door_geometry geometry;
   uint32_t slots_offset;
   uint8_t *states; // one per place: slabs, then slots
   uint32_t *free_slabs, *free_slots;
+  bool *slab_ready;  // has its memory, every page touched
+  bool memory_short; // no memory for another slab until one comes back
   uint32_t free_slab_count, free_slot_count;
   uint32_t writes_held;
   bool replied; // since the flag was last cleared
@@ -36,7 +39,7 @@ struct door {
   struct notifier *notifier;
 };
 
-// A sealed memfd with its header written and every page allocated.
+// A sealed memfd with its header written; slabs get their pages when they are first used.
 int door_create_memory(const struct door_geometry *geometry);
 // Maps the header page. *page is given back with munmap(page, DOOR_HEADER_SIZE).
 int door_map_header(int memory_fd, uint8_t **page);

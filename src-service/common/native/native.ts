@@ -171,7 +171,7 @@ export interface FileTimes {
 
 export interface Native {
   // door.c
-  /** memfd with the header page written and every page touched. */
+  /** memfd with the header page written. Slabs get their pages when they are first used. */
   createRequestMemory(geometry: SlabGeometry): number
   /** Maps the header page only (supervisor): death counts, INIT result. */
   mapHeader(memoryFd: number): Buffer
