@@ -27,6 +27,8 @@ static uint64_t memory_size_of(const struct door_geometry *g) {
 
 // A kill during a copy into a page that is not there yet costs the caller an EIO: every page is written before the first read.
 void memory_touch(uint8_t *memory, size_t size) {
+  // Best effort, the limit may be small: what is locked is not swapped out again.
+  mlock(memory, size);
   for (size_t at = 0; at < size; at += PAGE) __atomic_fetch_or((uint32_t *)(memory + at), 0, __ATOMIC_RELAXED);
 }
 
@@ -90,8 +92,6 @@ int memory_map(struct door *door, int memory_fd) {
   door->memory_size = size;
   door->geometry = g;
   door->slots_offset = h.slots_offset;
-  // Best effort, the limit may be small: what is locked is not swapped out again.
-  mlock(at, size);
   memory_touch(door->memory, DOOR_HEADER_SIZE);
   memory_touch(door->memory + h.slots_offset, size - h.slots_offset);
   return 0;
