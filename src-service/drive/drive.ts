@@ -73,7 +73,10 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     limit: options.cacheSize,
     host: contentsHost({ tree, connector, places, reachability, log: options.log, queue: () => late.queue }),
     readBudgetBytes,
-    ...bootFacts(database),
+    deadlines: options.deadlines,
+    bootId: currentBootId(),
+    // A drive is opened before it is known whether its kernel connection is a new one.
+    takenOver: true,
   })
   const lifetime = new NodeLifetime(tree, contents)
   const parts: SyncParts = {
@@ -97,8 +100,8 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     },
     log: options.log,
   }
-  const listings = openListings(parts)
-  const queue = openUploadQueue(parts)
+  const listings = openListings({ ...parts, nameChanged: (name) => late.queue?.nameChanged(name) })
+  const queue = openUploadQueue({ ...parts, listings })
   late.queue = queue
   const space = new ProviderSpace(connector)
   const { filesystem, passthrough } = openVfs(
@@ -167,13 +170,6 @@ function makeRoot(tree: Tree, options: DriveOptions): void {
   tree.database.transaction(() => {
     tree.insertNode({ mode: fileType.folder | (0o777 & ~options.umask), uid: options.uid, gid: options.gid, mtime: time, ctime: time })
   })
-}
-
-/** Whether the machine was started anew since this drive was last open: what was not synced is then unproved. */
-function bootFacts(database: DriveDatabase): { readonly bootId: string; readonly rebooted: boolean } {
-  const bootId = currentBootId()
-  const before = database.fact('boot_id')
-  return { bootId, rebooted: before !== undefined && before !== bootId }
 }
 
 function backingOf(options: DriveOptions): Backing | null {
