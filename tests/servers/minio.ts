@@ -48,7 +48,7 @@ export async function startMinio(path: string): Promise<MinioServer> {
     await rm(data, { recursive: true, force: true })
   }
   try {
-    await waitUntilReady(child, `http://127.0.0.1:${port}/minio/health/ready`)
+    await waitUntilReady(child, `http://127.0.0.1:${port}/`)
   } catch (error) {
     await stop()
     throw error
@@ -60,8 +60,10 @@ async function waitUntilReady(child: ChildProcess, url: string): Promise<void> {
   const end = Date.now() + 30_000
   while (Date.now() < end) {
     if (child.exitCode !== null) throw new Error(`minio ended with ${child.exitCode}`)
+    // Ready is when it refuses us; the health check says so earlier, while requests still get 503.
     const answer = await fetch(url).catch(() => null)
-    if (answer?.ok) return
+    await answer?.body?.cancel()
+    if (answer?.status === 403) return
     await sleep(50)
   }
   throw new Error('minio was not ready within 30 s')

@@ -1,0 +1,13 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { descriptors } from '../../src-service/drive/connectors/manifest.ts'
+
+/** Each provider type has a page, and the page names every option and every preset. */
+describe.each(descriptors.map((descriptor) => [descriptor.type, descriptor] as const))('the page of %s', (_type, descriptor) => {
+  test('names every option and preset', async () => {
+    const page = await readFile(join(import.meta.dirname, '../..', descriptor.docs), 'utf8')
+    const names = [...Object.keys(descriptor.options.properties), ...descriptor.presets.map((preset) => preset.name)]
+    expect(names.filter((name) => !page.includes(`| \`${name}\` |`))).toEqual([])
+  })
+})
