@@ -1,13 +1,13 @@
 import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
 import type { Secret } from '../../common/secret.ts'
+import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { checkName } from '../store/names.ts'
 import type { Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
 import type { ProviderTable } from '../store/store.ts'
 import type { Account, AccountProber, CapabilityCheck } from './account.ts'
 import { createAccountRules } from './account-rules.ts'
-import { serialise } from './serialise.ts'
 
 /** Saved accounts. Secrets go in and are never given out, except to workers through `account`. */
 export interface Providers {
