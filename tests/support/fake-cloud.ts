@@ -33,6 +33,8 @@ export class FakeCloud implements Connector {
   /** Path ('a/b'; folders end with '/') to object. Latin-1, so that any bytes survive. */
   readonly objects = new Map<string, CloudObject>()
   readonly calls: string[] = []
+  /** Every version that ever was, by its rev. */
+  readonly versions = new Map<string, string>()
   online = true
   pageSize = 1000
   /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
@@ -358,7 +360,9 @@ export class FakeCloud implements Connector {
   }
 
   #object(type: RemoteType, data: Buffer, posix: PosixAttributes): CloudObject {
-    return { type, data, rev: type === 'folder' ? '' : `r${++this.#revs}`, mtime: { sec: 1_700_000_000 + this.#revs, nsec: 0 }, posix }
+    const rev = type === 'folder' ? '' : `r${++this.#revs}`
+    this.versions.set(rev, data.toString())
+    return { type, data, rev, mtime: { sec: 1_700_000_000 + this.#revs, nsec: 0 }, posix }
   }
 
   #kept(posix: PosixAttributes): PosixAttributes {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src-service/common/clock.ts'
+import { type Clock, systemClock } from '../../src-service/common/clock.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import { type DriveDatabase, openDriveDatabase } from '../../src-service/drive/cache/database.ts'
 import { openListings } from '../../src-service/drive/cache/listings/open-listings.ts'
@@ -40,10 +40,12 @@ export class SyncRig {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sync-'))
   readonly #disk = new FakeDisk()
   readonly #settings: SyncSettings
+  readonly #clock: Clock
   #session: Session
 
-  constructor(cloud: FakeCloud, more: Partial<SyncSettings> = {}) {
+  constructor(cloud: FakeCloud, more: Partial<SyncSettings> = {}, clock: Clock = systemClock) {
     this.cloud = cloud
+    this.#clock = clock
     this.#settings = { ...settings, ...more }
     this.#session = this.#open()
   }
@@ -82,7 +84,7 @@ export class SyncRig {
     const dead = { yes: false }
     const connector = mortal(this.cloud, dead)
     const places = new Places(tree)
-    const clock = systemClock
+    const clock = this.#clock
     const reachability = new Reachability({ connector, clock, probeMs: 1000, onChange: () => undefined })
     let queue: UploadQueue | undefined
     const contents = new FakeContents({
@@ -200,6 +202,7 @@ export class SyncRig {
   /** Creates or overwrites, as `echo text > path` would. */
   async write(path: string, text: string): Promise<void> {
     const node = this.findNode(path) || this.#make(path, fileType.file | 0o644, null)
+    if (isFolder(this.tree.needNode(node).mode)) throw new CloudError('is-a-folder', `${path} is a folder`)
     this.contents.opened(node, true)
     await this.contents.truncate(node, 0)
     this.database.transaction(() => {
@@ -281,6 +284,15 @@ export class SyncRig {
     return this.#disk.blobs.get(node)?.data.toString() ?? ''
   }
 
+  /** The version of a file that a program would read now, without reading it: local bytes, or the provider's version. */
+  known(path: string): { readonly text: string } | { readonly rev: string } | undefined {
+    const node = this.findNode(path)
+    const blob = this.#disk.blobs.get(node)
+    if (blob !== undefined) return { text: blob.data.toString() }
+    const row = this.tree.remotesOf(node).find((one) => one.content > 0)
+    return row === undefined ? undefined : { rev: row.rev }
+  }
+
   /** Paths of the tree; folders end with '/'. */
   paths(folder: number = rootNode, prefix = ''): string[] {
     return this.tree.names(folder).flatMap((name) => {
@@ -298,7 +310,9 @@ export class SyncRig {
 
   #split(path: string): { parent: number; name: Buffer } {
     const slash = path.lastIndexOf('/')
-    return { parent: this.nodeAt(path.slice(0, Math.max(0, slash))), name: Buffer.from(path.slice(slash + 1)) }
+    const parent = this.nodeAt(path.slice(0, Math.max(0, slash)))
+    if (!isFolder(this.tree.needNode(parent).mode)) throw new CloudError('not-a-folder', `${path}: no folder`)
+    return { parent, name: Buffer.from(path.slice(slash + 1)) }
   }
 
   #make(path: string, mode: number, target: Buffer | null): number {

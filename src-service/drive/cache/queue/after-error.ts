@@ -23,6 +23,8 @@ export function afterError(row: Pick<QueueRow, 'tries' | 'refusals'>, error: Clo
   switch (meaning(error.kind)) {
     case 'no-way':
       return { kind: 'later', notBefore: now + Math.round(afterOffline * (0.5 + random() / 2)) }
+    case 'stopped':
+      return { kind: 'later', notBefore: now }
     case 'passing': {
       const tries = row.tries + 1
       return { kind: 'retry', notBefore: now + waitOf(error, tries, random), tries, reason: error.message }
@@ -44,12 +46,13 @@ function waitOf(error: CloudError, attempt: number, random: () => number): numbe
   return backoffDelay(waits, attempt, random)
 }
 
-function meaning(kind: ErrorKind): 'no-way' | 'passing' | 'full' | 'refusal' {
+function meaning(kind: ErrorKind): 'no-way' | 'stopped' | 'passing' | 'full' | 'refusal' {
   switch (kind) {
     case 'offline':
     case 'sign-in':
-    case 'cancelled':
       return 'no-way'
+    case 'cancelled':
+      return 'stopped'
     case 'timeout':
     case 'throttled':
     case 'unavailable':

@@ -37,6 +37,7 @@ export class QueueRows {
 
   constructor(database: DriveDatabase) {
     const { sql } = database
+    // A '+' keeps SQLite from walking the index of what is due where a name says it all.
     this.#sql = {
       get: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE id = ?'),
       ofName: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE name = ?'),
@@ -71,12 +72,12 @@ export class QueueRows {
       handle: sql.prepare('UPDATE queue SET handle = ? WHERE id = ?'),
       wake: sql.prepare('UPDATE queue SET not_before = 0 WHERE id = ? AND not_before >= ?'),
       wakeAll: sql.prepare('UPDATE queue SET not_before = 0 WHERE parked = 0 AND not_before >= ?'),
-      wakeFolder: sql.prepare('UPDATE queue SET not_before = 0 WHERE not_before >= ? AND name IN (SELECT id FROM name WHERE parent = ?)'),
-      wakeRemote: sql.prepare('UPDATE queue SET not_before = 0 WHERE remote = ? AND not_before >= ?'),
+      wakeFolder: sql.prepare('UPDATE queue SET not_before = 0 WHERE +not_before >= ? AND name IN (SELECT id FROM name WHERE parent = ?)'),
+      wakeRemote: sql.prepare('UPDATE queue SET not_before = 0 WHERE remote = ? AND +not_before >= ?'),
       quietFrom: sql.prepare(
-        `UPDATE queue SET not_before = ? WHERE parked = 0 AND tries = 0 AND not_before < ? AND name IN (SELECT id FROM name WHERE node = ?)`,
+        `UPDATE queue SET not_before = ? WHERE +parked = 0 AND tries = 0 AND +not_before < ? AND name IN (SELECT id FROM name WHERE node = ?)`,
       ),
-      hurry: sql.prepare('UPDATE queue SET not_before = 0 WHERE parked = 0 AND name IN (SELECT id FROM name WHERE node = ?)'),
+      hurry: sql.prepare('UPDATE queue SET not_before = 0 WHERE +parked = 0 AND name IN (SELECT id FROM name WHERE node = ?)'),
       hurryAll: sql.prepare('UPDATE queue SET not_before = 0 WHERE parked = 0'),
       retry: sql.prepare("UPDATE queue SET not_before = 0, parked = 0, tries = 0, refusals = 0, reason = '' WHERE id = ?"),
       retryAll: sql.prepare('UPDATE queue SET not_before = 0, parked = 0, tries = 0, refusals = 0'),

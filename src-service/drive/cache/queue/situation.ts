@@ -43,7 +43,7 @@ export class Situations {
       unsettled: row.sent !== 0,
       folderThere: above !== 'absent',
       folderMoves: above === 'moves',
-      occupant: this.#occupant(name, isFolder(node.mode), remote),
+      occupant: this.#occupant(name, isFolder(node.mode), remote, row.target),
       twin: remote?.content === node.content ? remote : (this.#twins.get(node.id, node.content, remote?.id ?? 0) ?? null),
       quietUntil: this.#quiet.until(node.id),
       aside: this.#aside.has(name.id),
@@ -111,13 +111,14 @@ export class Situations {
     return moves ? 'moves' : 'there'
   }
 
-  #occupant(name: NameRow, folder: boolean, remote: RemoteRow | undefined): Occupant | null {
+  /** @param target what the name's own steps have begun to make */
+  #occupant(name: NameRow, folder: boolean, remote: RemoteRow | undefined, target: number | null): Occupant | null {
     const { tree, connector } = this.#parts
     if (remote !== undefined && isInPlace(name, remote)) return null
     const same = tree.remoteAt(name.parent, name.name, folder)
     const other = connector.capabilities.realFolders ? tree.remoteAt(name.parent, name.name, !folder) : undefined
     for (const row of [same, other]) {
-      if (row !== undefined && row.id !== remote?.id) return { row, state: this.#stateOf(row) }
+      if (row !== undefined && row.id !== remote?.id && row.id !== target) return { row, state: this.#stateOf(row) }
     }
     return null
   }

@@ -29,7 +29,7 @@ export class TransferList {
     this.#sql = {
       counts: sql.prepare<[], { files: number; parked: number }>('SELECT count(*) AS files, coalesce(sum(parked), 0) AS parked FROM queue WHERE name IS NOT NULL OR remote IS NOT NULL'),
       bytes: sql.prepare<[], { bytes: number }>(
-        `SELECT coalesce(sum(node.size), 0) AS bytes FROM queue JOIN name ON name.id = queue.name JOIN node ON node.id = name.node
+        `SELECT coalesce(sum(node.size), 0) AS bytes FROM queue CROSS JOIN name ON name.id = queue.name CROSS JOIN node ON node.id = name.node
          LEFT JOIN remote ON remote.id = name.remote
          WHERE node.mode & 61440 = 32768 AND (remote.id IS NULL OR remote.content <> node.content)`,
       ),
