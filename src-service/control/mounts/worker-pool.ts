@@ -1,8 +1,11 @@
 import { CloudError } from '../../common/errors.ts'
+import { Gate } from './gate.ts'
 import { startWorker, type WorkerHost, type WorkerProcess } from './worker-process.ts'
 
 /** The next spare is started when the worker that was taken says that it is at work, at the latest after this. */
 const refillMs = 1_000
+/** Many mounts at a service's start: more processes at a time only make each of them later. */
+const parallelStarts = 4
 
 /**
  * Keeps one worker started and idle, so that a mount whose worker died waits for no process to start. A worker serves
@@ -10,6 +13,7 @@ const refillMs = 1_000
  */
 export class WorkerPool {
   readonly #host: WorkerHost
+  readonly #starts = new Gate(parallelStarts)
   #spare: Promise<WorkerProcess> | undefined
   #cancelRefill: () => void = () => {}
   #closed = false
@@ -22,7 +26,7 @@ export class WorkerPool {
   warm(): void {
     if (this.#closed || this.#spare !== undefined) return
     this.#cancelRefill()
-    const spare = startWorker(this.#host)
+    const spare = this.#start()
     this.#spare = spare
     spare.then(
       (worker) => worker.listen({ onEvent: () => {}, onLost: () => this.#drop(spare) }),
@@ -44,7 +48,7 @@ export class WorkerPool {
       const worker = await spare.catch(() => undefined)
       if (worker !== undefined && !worker.isLost) return worker
     }
-    return startWorker(this.#host)
+    return this.#start()
   }
 
   /** Ends the spare. Workers that were taken are their takers'. */
@@ -53,6 +57,10 @@ export class WorkerPool {
     this.#cancelRefill()
     const worker = await this.#spare?.catch(() => undefined)
     await worker?.terminate(1_000)
+  }
+
+  #start(): Promise<WorkerProcess> {
+    return this.#starts.pass(() => startWorker(this.#host))
   }
 
   #drop(spare: Promise<WorkerProcess>): void {

@@ -244,7 +244,7 @@ function outputFile(host: WorkerHost): string {
 
 /** Nothing of the service's environment but what names places, language and trust. */
 function workerEnvironment(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'TZ', 'LANG', 'LC_ALL', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS']
+  const kept = ['PATH', 'HOME', 'TZ', 'LANG', 'LC_ALL', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS', 'NODE_COMPILE_CACHE']
   const found = kept.flatMap((name) => {
     const value = process.env[name]
     return value === undefined ? [] : [[name, value] as const]

@@ -89,6 +89,7 @@ export class HostedDrive {
     drive.setNotifier(session.notifier)
     try {
       await session.ready
+      this.#log('info', params.takenOver ? 'serves the connection of its predecessor' : 'serves a new connection')
     } catch (caught) {
       this.detach()
       throw caught

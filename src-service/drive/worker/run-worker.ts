@@ -18,6 +18,7 @@ export interface WorkerParts extends DriveParts {
 
 export interface WorkerLog {
   readonly write: Log
+  forMount(mountId: string): { readonly write: Log }
   setLevel(level: OpenDrive['logLevel']): void
   close(): Promise<void>
 }
@@ -163,7 +164,8 @@ class MountWorker implements WorkerTasks {
     if (this.#drives.has(params.mountId)) throw new CloudError('exists', 'the drive is open already')
     this.#parts.dropRights(params.connector.type)
     this.#log ??= await this.#parts.openLog(params.logFile, params.logLevel)
-    const host: HostedDriveHost = { tell: (event: WorkerEvent, fds) => this.#link.tell(event, fds), log: this.log }
+    const log = this.#log.forMount(params.mountId).write
+    const host: HostedDriveHost = { tell: (event: WorkerEvent, fds) => this.#link.tell(event, fds), log }
     const drive = new HostedDrive(this.#parts, host, params)
     this.#drives.set(params.mountId, drive)
     try {
