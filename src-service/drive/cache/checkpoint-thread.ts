@@ -3,7 +3,7 @@ import Database from 'better-sqlite3'
 
 /**
  * Thread of one mount's database: at each message it runs one PASSIVE checkpoint (which never makes the writer wait)
- * and answers with the bytes that are still in the WAL.
+ * and answers with the length of the WAL in bytes. Once all of it has been taken the next change begins it anew: 0.
  */
 const data: unknown = workerData
 if (parentPort === null || typeof data !== 'object' || data === null || !('path' in data)) throw new Error('runs as a worker thread only')
@@ -20,6 +20,6 @@ interface CheckpointRow {
 
 port.on('message', () => {
   const row = sql.prepare<[], CheckpointRow>('PRAGMA wal_checkpoint(PASSIVE)').get()
-  const left = row === undefined ? 0 : Math.max(0, row.log - row.checkpointed)
-  port.postMessage(left * pageSize)
+  const length = row === undefined || row.log <= row.checkpointed ? 0 : row.log
+  port.postMessage(length * pageSize)
 })

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../common/errors.ts'
@@ -14,7 +14,7 @@ export interface DriveDatabase {
   attempt<T>(work: () => T, refused: (error: unknown) => T): T
   /** Runs after the commit; dropped if the transaction (or the attempt) is rolled back. Outside a transaction it runs at once. */
   afterCommit(work: () => void): void
-  /** Bytes in the WAL that no checkpoint has taken yet, roughly; above `walPause` changes should wait for `checkpointed`. */
+  /** Bytes that the next process would have to read back from the WAL, roughly; above `walPause` changes should wait for `checkpointed`. */
   walBytes(): number
   /** Resolves when a checkpoint has completed. */
   checkpointed(): Promise<void>
@@ -63,7 +63,7 @@ export function openDriveDatabase(path: string): DriveDatabase {
       } finally {
         depth = 0
       }
-      checkpointer.committed(2 * pageSize)
+      checkpointer.committed(5 * pageSize)
       const todo = pending
       pending = []
       for (const task of todo) task()
@@ -134,19 +134,24 @@ function open(path: string): Database.Database {
 
 /** Passive checkpoints in a thread of their own, so that no fsync of the database waits on the event loop. */
 class Checkpointer {
-  bytes = 0
+  /** Also what a predecessor that died left: it makes every start slower. */
+  bytes: number
+  #due = checkpointAt
   readonly #thread: Worker
   #running = false
   #closed = false
   #waiting: (() => void)[] = []
 
   constructor(path: string) {
+    this.bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     const file = import.meta.url.endsWith('.ts') ? './checkpoint-thread.ts' : './checkpoint-thread.js'
     this.#thread = new Worker(new URL(file, import.meta.url), { workerData: { path }, execArgv: [] })
     this.#thread.unref()
-    this.#thread.on('message', (left: number) => {
+    this.#thread.on('message', (bytes: number) => {
       this.#running = false
-      this.bytes = left
+      this.bytes = bytes
+      // A WAL that is written all the time starts anew only when changes pause: no need to ask again at once.
+      this.#due = bytes + checkpointAt
       this.#wake()
     })
     this.#thread.on('error', () => {
@@ -159,7 +164,7 @@ class Checkpointer {
   /** Counts an estimate of the WAL's growth: its exact size would cost a system call per commit. */
   committed(bytes: number): void {
     this.bytes += bytes
-    if (this.bytes >= checkpointAt) this.#start()
+    if (this.bytes >= this.#due) this.#start()
   }
 
   next(): Promise<void> {
