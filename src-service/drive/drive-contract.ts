@@ -11,8 +11,11 @@ export interface Drive {
    * Takes secrets (again). A drive opens and serves from its cache without them.
    */
   setSecrets(secrets: Readonly<Record<string, string>>): void
-  /** The kernel connection was taken over from a process that died: handles may be open that this process has not seen. */
-  tookOver(): void
+  /**
+   * The kernel connection was taken over from a process that died: handles may be open that this process has not seen.
+   * @param backing by node, the backing ids of nodes that may be open in passthrough: such a node takes no other kind of open, and no other id
+   */
+  tookOver(backing: ReadonlyMap<number, number>): void
   /** The kernel connection ended: every handle is closed. */
   unmounted(): void
   status(): DriveStatus

@@ -154,23 +154,34 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
   })
 })
 
-describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('a mount of a user without rights', () => {
-  test('is made through fusermount3, is his alone, survives its worker, and ends', deadline, async () => {
+describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('a mount of a service that is not root', () => {
+  /** Starts the manager as another user, with a /dev/fuse for everyone, in a mount name space of its own. */
+  async function startAs(identity: readonly string[]): Promise<void> {
     const device = join(managed.home, 'fuse')
-    mkdirSync(join(managed.home, 'state'))
-    await shell(`mknod ${device} c 10 229; chmod 666 ${device}; chmod 755 ${managed.home}; mkdir ${managed.home}/points; chown -R 65534 ${managed.home}`)
-    const script = `mount --bind ${device} /dev/fuse && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"`
     // Where Node lies he may not look.
     const node = join(managed.home, 'node')
-    await shell(`ln ${process.execPath} ${node} 2>/dev/null || cp ${process.execPath} ${node}`)
+    mkdirSync(join(managed.home, 'state'))
+    await shell(`mknod ${device} c 10 229; chmod 666 ${device}; ln ${process.execPath} ${node} 2>/dev/null || cp ${process.execPath} ${node}`)
+    await shell(`chmod 755 ${managed.home}; mkdir ${managed.home}/points; chown -R 65534 ${managed.home}/state`)
+    const script = `mount --bind ${device} /dev/fuse && exec setpriv ${identity.join(' ')} "$@"`
     await managed.start({ node, wrapper: ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'] })
-    const created = await managed.create('plain')
+  }
+
+  async function mounted(spec: Parameters<Managed['create']>[1] = {}): Promise<Mount> {
+    const created = await managed.create('plain', spec)
     await shell(`chown 65534 ${created.record.path}`)
-    const mount = await managed.call<Mount>('start', created.record.id)
-    const { path } = mount.record
-    // Its mount is seen in its own name space only.
-    const inside = (...command: readonly string[]) => run('nsenter', ['--mount', '--target', String(managed.pid), ...command], 15_000)
-    const asUser = (line: string) => inside('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-c', line)
+    return managed.call<Mount>('start', created.record.id)
+  }
+
+  /** Its mounts are seen in its own name space only. */
+  const inside = (...command: readonly string[]) => run('nsenter', ['--mount', '--target', String(managed.pid), ...command], 15_000)
+  const user = ['--reuid=65534', '--regid=65534', '--clear-groups']
+  const asUser = (line: string) => inside('setpriv', ...user, 'sh', '-c', line)
+
+  test('goes through fusermount3 without rights, is its user’s alone, survives its worker, and ends', deadline, async () => {
+    await startAs(user)
+    const { record } = await mounted()
+    const { path } = record
     expect(await asUser(`echo hello > ${path}/file; cat ${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
     expect((await inside('cat', `${path}/file`)).output).toContain('Permission denied')
     expect((await inside('grep', ` ${path} `, '/proc/self/mountinfo')).output).toMatch(/fuse\.cloudmoor cloudmoor:plain .*user_id=65534/)
@@ -178,13 +189,27 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('a mount o
     killIfThere(workerPid ?? 0)
     expect(await asUser(`cat ${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
 
-    const user = asUser(`cd ${path}; sleep 20`)
-    await sleep(300)
-    await expect(managed.call('stop', mount.record.id)).rejects.toMatchObject({ code: 'MOUNT_BUSY' })
-    await managed.call('stop', mount.record.id, true)
+    const squatting = asUser(`cd ${path}; sleep 5`)
+    await sleep(500)
+    await expect(managed.call('stop', record.id)).rejects.toMatchObject({ code: 'MOUNT_BUSY' })
+    await managed.call('stop', record.id, true)
+    expect((await inside('grep', '-c', ` ${path} `, '/proc/self/mountinfo')).output).toBe('0')
+    await squatting
+    await managed.call('shutdown', 0)
+  })
+
+  test('goes directly with CAP_SYS_ADMIN alone, lets others in, and its worker has no rights at all', deadline, async () => {
+    await startAs([...user, '--inh-caps=+sys_admin', '--ambient-caps=+sys_admin', '--bounding-set=-all,+sys_admin'])
+    const { record } = await mounted({ access: 'all' })
+    const { path } = record
+    expect((await inside('grep', ` ${path} `, '/proc/self/mountinfo')).output).toContain('default_permissions,allow_other')
+    expect(await inside('sh', '-c', `echo hello > ${path}/file; cat ${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
+    const { workerPid } = await managed.status('plain')
+    for (const line of (await shell(`grep -hE 'Cap(Prm|Eff|Amb)' /proc/${workerPid ?? 0}/task/*/status`)).split('\n')) expect(line).toMatch(/\t0+$/)
+    killIfThere(workerPid ?? 0)
+    expect(await inside('cat', `${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
+    await managed.call('stop', record.id)
     expect((await inside('grep', '-c', ` ${path} `, '/proc/self/mountinfo')).output).toBe('0')
     await managed.call('shutdown', 0)
-    await managed.kill()
-    await user
   })
 })

@@ -79,6 +79,8 @@ export interface AttachDrive extends OfMount {
   /** The connection was served by a process that died. */
   readonly takenOver: boolean
   readonly allowPassthrough: boolean
+  /** Node and id of the backing files that the kernel knows from a predecessor. */
+  readonly backing: readonly (readonly [node: number, backingId: number])[]
 }
 
 export interface ProbeResult {

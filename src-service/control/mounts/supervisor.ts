@@ -232,7 +232,7 @@ export class Supervisor {
 
   async #attach(worker: WorkerProcess, connection: KernelConnection, plan: MountPlan, takenOver: boolean, signal?: AbortSignal): Promise<void> {
     const { mountId, readOnly } = plan.open
-    const params = { mountId, takenOver, mountPoint: connection.path, revision: plan.revision }
+    const params = { mountId, takenOver, mountPoint: connection.path, revision: plan.revision, backing: [...connection.backing] }
     const allowPassthrough = readOnly && this.#host.native.canMount()
     const fds = [connection.fuseFd, connection.memoryFd]
     await worker.link.call('attach', { ...params, allowPassthrough }, { deadlineMs: attachMs, fds, ...(signal === undefined ? {} : { signal }) })

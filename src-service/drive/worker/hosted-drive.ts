@@ -72,7 +72,8 @@ export class HostedDrive {
     if (fuseFd === undefined || memoryFd === undefined) throw new CloudError('invalid', 'descriptors are missing')
     if (this.#attachment !== undefined) throw new CloudError('exists', 'the drive serves a connection already')
     const { drive } = this
-    if (params.takenOver) drive.tookOver()
+    for (const [node, backingId] of params.backing) this.#backing.set(node, backingId)
+    if (params.takenOver) drive.tookOver(this.#backing)
     const session = this.#parts.openSession({
       native: this.#parts.native,
       fuseFd,
