@@ -16,6 +16,9 @@ export interface Deadlines {
   readonly copying: number
 }
 
+/** How long a write that was given up may take to end, ms. */
+const longestSettling = 10_000
+
 export const defaultDeadlines: Deadlines = { metadata: 15_000, read: 60_000, write: 120_000, copying: 600_000 }
 
 export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDeadlines): Connector {
@@ -48,10 +51,28 @@ export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDea
       },
       async write(place, type, source, options, signal) {
         using watch = new Watch(signal, deadlines.write, 'write')
-        return await watch.guard(inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal))
+        const writing = inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal)
+        try {
+          return await watch.guard(writing)
+        } catch (caught) {
+          // The caller looks next whether the object was made: one that is made after that look would be nobody's.
+          await settled(writing, Math.min(longestSettling, deadlines.write))
+          throw caught
+        }
       },
     },
   )
+}
+
+function settled(promise: Promise<unknown>, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds)
+    const end = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    promise.then(end, end)
+  })
 }
 
 function durationOf(operation: Operation, deadlines: Deadlines): number {

@@ -242,6 +242,23 @@ describe('deadline', () => {
     expect(await refusal(connector.write(at('stuck'), 'file', source(10_000), writeOptions(absent), signal))).toBe('timeout')
   })
 
+  test('a write that was given up has ended before its caller goes on', async () => {
+    let ended = false
+    const slow = Object.create(failing, {
+      write: {
+        value: async () => {
+          await sleep(60)
+          ended = true
+        },
+      },
+    }) as Connector
+    const abort = new AbortController()
+    setTimeout(() => abort.abort(), 10)
+    const source = { size: 0, read: () => Promise.resolve(Buffer.alloc(0)) }
+    expect(await refusal(withDeadline(slow).write(at('a'), 'file', source, writeOptions(absent), abort.signal))).toBe('cancelled')
+    expect(ended).toBe(true)
+  })
+
   test('an abort from outside is cancelled, at once', async () => {
     const hanging = Object.create(failing, { stat: { value: never } }) as Connector
     const abort = new AbortController()
