@@ -132,15 +132,20 @@ export async function namesIn(connector: Connector, place: RemotePlace): Promise
   return (await listAll(connector, place)).map((entry) => entry.name.toString()).sort()
 }
 
-/** The kind with which a call is refused. Anything but a CloudError, and any success, fails the test. */
-export async function refusal(promise: Promise<unknown>): Promise<ErrorKind> {
+/** The error with which a call is refused. Anything but a CloudError, and any success, fails the test. */
+export async function error(promise: Promise<unknown>): Promise<CloudError> {
   try {
     await promise
   } catch (caught) {
-    if (caught instanceof CloudError) return caught.kind
+    if (caught instanceof CloudError) return caught
     throw caught
   }
   throw new Error('was not refused')
+}
+
+/** Its kind. */
+export async function refusal(promise: Promise<unknown>): Promise<ErrorKind> {
+  return (await error(promise)).kind
 }
 
 export async function drain(iterable: AsyncIterable<unknown>): Promise<void> {

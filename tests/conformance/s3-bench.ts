@@ -1,18 +1,20 @@
 /** MinIO as tests of the S3 connector use it. */
 import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, test } from 'vitest'
 import type { ConnectorContext } from '../../src-service/drive/connectors/connector.ts'
 import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import type { OpenConnector } from '../../src-service/drive/connectors/registry.ts'
+import { findMinio, startMinio } from '../servers/minio.ts'
 import type { MinioServer } from '../servers/minio.ts'
 import { startChaosProxy } from '../support/chaos-proxy.ts'
-import type { ChaosProxy } from '../support/chaos-proxy.ts'
+import type { ChaosProxy, Fate, Seen } from '../support/chaos-proxy.ts'
 import { at, signal } from './candidate.ts'
 
 export interface S3Bench {
   readonly bucket: string
   readonly proxy: ChaosProxy
   /** A connector on the bucket; options replace those of the bench. */
-  readonly open: (options?: Readonly<Record<string, string | number>>, remoteRoot?: string) => OpenConnector
+  readonly open: (options?: Readonly<Record<string, string | number | boolean>>, remoteRoot?: string) => OpenConnector
   /** The same without a bucket in its options. */
   readonly openAccount: (remoteRoot?: string) => OpenConnector
   readonly close: () => Promise<void>
@@ -23,7 +25,7 @@ export async function openS3Bench(minio: MinioServer, preset: string): Promise<S
   const proxy = await startChaosProxy(minio.endpoint)
   const bucket = `bench-${randomBytes(6).toString('hex')}`
   const opened: OpenConnector[] = []
-  const openWith = (options: Readonly<Record<string, string | number>>, remoteRoot: string) => {
+  const openWith = (options: Readonly<Record<string, string | number | boolean>>, remoteRoot: string) => {
     const context: ConnectorContext = {
       settings: {
         options: { preset, endpoint: proxy.endpoint, accessKeyId: minio.accessKeyId, partSize: 5, ...options },
@@ -47,4 +49,61 @@ export async function openS3Bench(minio: MinioServer, preset: string): Promise<S
       await proxy.close()
     },
   }
+}
+
+/** What tests of one file work with; valid inside tests. */
+export interface S3Ground {
+  readonly minio: MinioServer
+  readonly bench: S3Bench
+  readonly connector: OpenConnector
+  /** The first requests that match meet the fates, one each; the others pass. */
+  readonly strike: (matches: (seen: Seen) => boolean, ...fates: Fate[]) => void
+}
+
+const found = await findMinio()
+
+/** The tests of one file, with a server of their own; skipped with the reason where there is none. */
+export function withMinio(tests: (ground: S3Ground) => void): void {
+  if ('missing' in found) {
+    test.skip(`MinIO: ${found.missing}`, () => undefined)
+    return
+  }
+  let opened: { readonly minio: MinioServer; readonly bench: S3Bench; readonly connector: OpenConnector } | null = null
+  const here = () => {
+    if (!opened) throw new Error('the bench did not open')
+    return opened
+  }
+  beforeAll(async () => {
+    const minio = await startMinio(found.path)
+    const bench = await openS3Bench(minio, 'minio').catch(async (caught: unknown) => {
+      await minio.stop()
+      throw caught
+    })
+    opened = { minio, bench, connector: bench.open() }
+  })
+  afterAll(async () => {
+    await opened?.bench.close()
+    await opened?.minio.stop()
+  })
+  beforeEach(() => {
+    const { proxy } = here().bench
+    proxy.decide = () => ({ kind: 'pass' })
+    proxy.struck = 0
+    proxy.sockets = 0
+    proxy.seen.length = 0
+  })
+  tests({
+    get minio() {
+      return here().minio
+    },
+    get bench() {
+      return here().bench
+    },
+    get connector() {
+      return here().connector
+    },
+    strike: (matches, ...fates) => {
+      here().bench.proxy.decide = (seen) => (matches(seen) ? (fates.shift() ?? { kind: 'pass' }) : { kind: 'pass' })
+    },
+  })
 }

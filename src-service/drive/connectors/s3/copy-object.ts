@@ -1,6 +1,7 @@
 /** Copies within the server: in one request up to 5 GiB, in parts above. */
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition } from '../connector.ts'
+import { inParallel } from './in-parallel.ts'
 import type { S3Client } from './s3-client.ts'
 import type { S3Place } from './s3-place.ts'
 import { escapeXml, requiredText } from './s3-xml.ts'
@@ -8,10 +9,20 @@ import { encodeKey } from './sign-v4.ts'
 import { conditionHeaders } from './write-object.ts'
 
 const gibi = 2 ** 30
-const largestCopy = 5 * gibi
-const partSize = gibi / 2
+export interface CopyLimits {
+  /** Bytes that the server copies in one request. */
+  readonly largest: number
+  readonly part: number
+}
+
+const s3Limits: CopyLimits = { largest: 5 * gibi, part: gibi / 2 }
 const parallelParts = 4
 const longestAnswer = 2 ** 20
+
+interface UploadTarget {
+  readonly place: S3Place
+  readonly uploadId: string
+}
 
 export interface CopySource {
   readonly place: S3Place
@@ -31,12 +42,13 @@ export async function copyObject(
   headers: Readonly<Record<string, string>>,
   condition: Precondition,
   signal: AbortSignal,
+  limits = s3Limits,
 ): Promise<string> {
   const from = {
     'x-amz-copy-source': `/${source.place.bucket ?? ''}/${encodeKey(source.place.key)}`,
     'x-amz-copy-source-if-match': source.rev,
   }
-  if (source.size > largestCopy) return await copyInParts(client, source, from, to, headers, condition, signal)
+  if (source.size > limits.largest) return await copyInParts(client, source, from, to, headers, condition, limits, signal)
   const all = { ...headers, ...from, 'x-amz-metadata-directive': 'REPLACE', ...conditionHeaders(condition), 'content-length': '0' }
   const { node } = await client.xml({ method: 'PUT', ...to, headers: all }, 'CopyObjectResult', longestAnswer, signal)
   return requiredText(node, 'ETag')
@@ -49,6 +61,7 @@ async function copyInParts(
   to: S3Place,
   headers: Readonly<Record<string, string>>,
   condition: Precondition,
+  limits: CopyLimits,
   signal: AbortSignal,
 ): Promise<string> {
   const begun = await client.xml(
@@ -59,7 +72,8 @@ async function copyInParts(
   )
   const uploadId = requiredText(begun.node, 'UploadId')
   try {
-    const etags = await copyParts(client, source.size, from, to, uploadId, signal)
+    const step = Math.max(limits.part, Math.ceil(source.size / 10_000))
+    const etags = await copyParts(client, source, from, { place: to, uploadId }, step, signal)
     const list = etags.map((etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`)
     const body = Buffer.from(`<CompleteMultipartUpload>${list.join('')}</CompleteMultipartUpload>`)
     const all = { ...conditionHeaders(condition), 'content-type': 'application/xml', 'content-length': String(body.length) }
@@ -76,28 +90,23 @@ async function copyInParts(
 
 async function copyParts(
   client: S3Client,
-  size: number,
+  { size }: CopySource,
   from: Readonly<Record<string, string>>,
-  to: S3Place,
-  uploadId: string,
+  target: UploadTarget,
+  step: number,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const step = Math.max(partSize, Math.ceil(size / 10_000))
-  const starts = Array.from({ length: Math.ceil(size / step) }, (_, index) => index * step)
   const etags: string[] = []
-  let next = 0
-  const worker = async () => {
-    for (let index = next++; index < starts.length; index = next++) {
-      const start = index * step
-      const headers = { ...from, 'x-amz-copy-source-range': `bytes=${start}-${Math.min(start + step, size) - 1}`, 'content-length': '0' }
-      const query = [
-        ['partNumber', String(index + 1)],
-        ['uploadId', uploadId],
-      ] as const
-      const { node } = await client.xml({ method: 'PUT', ...to, query, headers }, 'CopyPartResult', longestAnswer, signal)
-      etags[index] = requiredText(node, 'ETag')
-    }
-  }
-  await Promise.all(Array.from({ length: parallelParts }, worker))
+  const indexes = Array.from({ length: Math.ceil(size / step) }, (_, index) => index)
+  await inParallel(indexes, parallelParts, signal, async (index, either) => {
+    const range = `bytes=${index * step}-${Math.min((index + 1) * step, size) - 1}`
+    const headers = { ...from, 'x-amz-copy-source-range': range, 'content-length': '0' }
+    const query = [
+      ['partNumber', String(index + 1)],
+      ['uploadId', target.uploadId],
+    ] as const
+    const { node } = await client.xml({ method: 'PUT', ...target.place, query, headers }, 'CopyPartResult', longestAnswer, either)
+    etags[index] = requiredText(node, 'ETag')
+  })
   return etags
 }

@@ -3,6 +3,7 @@ import { CloudError } from '../../../common/errors.ts'
 import type { UploadSource, WriteOptions } from '../connector.ts'
 import { checkedBody, checksumHeaders, sourceChecksum } from './checksum.ts'
 import type { Checksum } from './checksum.ts'
+import { inParallel } from './in-parallel.ts'
 import { metadataHeaders } from './metadata.ts'
 import type { S3Client } from './s3-client.ts'
 import { header } from './s3-errors.ts'
@@ -142,24 +143,11 @@ async function uploadParts(
 ): Promise<Part[]> {
   const count = Math.ceil(source.size / upload.partSize)
   const missing = Array.from({ length: count }, (_, index) => index + 1).filter((number) => !done.has(number))
-  const stop = new AbortController()
-  const both = AbortSignal.any([signal, stop.signal])
-  const worker = async () => {
-    for (let number = missing.shift(); number !== undefined; number = missing.shift()) {
-      done.set(number, await uploadPart(client, upload, source, number, both))
-      options.onProgress(confirmedBytes(done, upload, source))
-      await options.saveHandle(JSON.stringify(upload))
-    }
-  }
-  const workers = Array.from({ length: Math.min(parallelParts, missing.length) }, worker)
-  try {
-    await Promise.all(workers)
-  } catch (caught) {
-    stop.abort(caught)
-    // No part may still be on its way when the caller decides what comes next.
-    await Promise.allSettled(workers)
-    throw caught
-  }
+  await inParallel(missing, parallelParts, signal, async (number, either) => {
+    done.set(number, await uploadPart(client, upload, source, number, either))
+    options.onProgress(confirmedBytes(done, upload, source))
+    await options.saveHandle(JSON.stringify(upload))
+  })
   return [...done.values()].sort((a, b) => a.number - b.number)
 }
 

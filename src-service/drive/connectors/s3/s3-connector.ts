@@ -145,8 +145,10 @@ export class S3Connector implements Connector {
     const found = await headObject(this.#client, source, from.path.at(-1) ?? noKey, signal)
     if (!found) throw new CloudError('not-found', 'the object does not exist')
     if (precondition.kind === 'rev' && precondition.rev !== found.rev) throw new CloudError('conflict', 'the object was changed meanwhile')
-    const moved = await this.#copy(source, found, to, found.posix, replace ?? { kind: 'absent' }, signal).catch((caught: unknown) => {
-      throw replace === null ? takenInstead(caught) : caught
+    const moved = await this.#copy(source, found, to, found.posix, replace ?? { kind: 'absent' }, signal).catch(async (caught: unknown) => {
+      const taken =
+        !replace && CloudError.from(caught).kind === 'conflict' && (await headObject(this.#client, this.#object(to), noKey, signal))
+      throw taken ? new CloudError('exists', 'the name is taken', { cause: caught }) : caught
     })
     try {
       await this.#removeObject(source, { kind: 'rev', rev: found.rev }, signal)
@@ -226,7 +228,8 @@ export class S3Connector implements Connector {
         putObject(this.#client, marker, 'folder', bufferSource(noKey), { posix, precondition: left }, signal),
       )
     } catch (caught) {
-      throw takenInstead(caught)
+      const error = CloudError.from(caught)
+      throw error.kind === 'conflict' ? new CloudError('exists', 'the name is taken', { cause: caught }) : error
     }
   }
 
@@ -242,12 +245,16 @@ export class S3Connector implements Connector {
   }
 
   async #removeObject(where: S3Place, precondition: Precondition, signal: AbortSignal): Promise<void> {
-    const support = this.#client.settings.dialect.conditionalDelete
-    if (support !== 'yes' && precondition.kind === 'rev' && !(await headObject(this.#client, where, noKey, signal))) return
-    await this.#conditions.run(support, where, precondition, signal, async (left) => {
-      const headers = left.kind === 'rev' ? { 'if-match': left.rev } : {}
-      await this.#client.head({ method: 'DELETE', ...where, headers }, signal)
-    })
+    try {
+      await this.#conditions.run(this.#client.settings.dialect.conditionalDelete, where, precondition, signal, async (left) => {
+        const headers = left.kind === 'rev' ? { 'if-match': left.rev } : {}
+        await this.#client.head({ method: 'DELETE', ...where, headers }, signal)
+      })
+    } catch (caught) {
+      // What is gone already is removed; no server says so when it is asked with a condition.
+      const gone = CloudError.from(caught).kind === 'conflict' && !(await headObject(this.#client, where, noKey, signal))
+      if (!gone) throw caught
+    }
   }
 
   /** Copies to `to` with `posix` and with what others said about the source. */
@@ -281,10 +288,4 @@ function contentsOf(type: RemoteType, source: UploadSource, posix: PosixAttribut
 /** The server's own time of the change is only known to the next listing. */
 function entryOf(place: RemotePlace, type: RemoteType, { rev, size }: Written, posix: PosixAttributes): RemoteEntry {
   return { name: place.path.at(-1) ?? Buffer.from('/'), type, size, mtime: timeOfMs(Date.now()), rev, id: null, posix }
-}
-
-/** Where nothing may be replaced, a failed condition means that the name is taken. */
-function takenInstead(caught: unknown): CloudError {
-  const error = CloudError.from(caught)
-  return error.kind === 'conflict' ? new CloudError('exists', 'the name is taken', { cause: caught }) : error
 }
