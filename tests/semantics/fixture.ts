@@ -58,7 +58,7 @@ export async function proxiedDrive(flags: readonly string[] = []): Promise<Proxi
 
 /** Runs a script that may fail; its exit code and what it printed. */
 export async function outcome(script: string, timeoutMs = 60_000): Promise<{ readonly code: number; readonly text: string }> {
-  const { code, stdout, stderr } = await run('/bin/bash', ['-uc', script], { timeoutMs })
+  const { code, stdout, stderr } = await run('/bin/bash', ['--norc', '-uc', script], { timeoutMs })
   return { code, text: `${stdout}${stderr}` }
 }
 

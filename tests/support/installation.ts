@@ -1,6 +1,6 @@
 /** A CloudMoor of its own for a test: own home, own service, driven through the real command line. */
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -71,7 +71,7 @@ export function run(
 
 /** Runs a shell script with `set -eu`, outside of any mount; throws with its output unless it exits 0. */
 export async function shell(script: string, timeoutMs = 120_000, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const outcome = await run('/bin/bash', ['-euc', script], { timeoutMs, env: { ...process.env, ...env } })
+  const outcome = await run('/bin/bash', ['--norc', '-euc', script], { timeoutMs, env: { ...process.env, ...env } })
   if (outcome.code !== 0) throw new Error(`exit ${outcome.code}\n${script}\n--- stdout\n${outcome.stdout}\n--- stderr\n${outcome.stderr}`)
   return outcome.stdout
 }
@@ -79,21 +79,29 @@ export async function shell(script: string, timeoutMs = 120_000, env: Readonly<R
 export class Installation implements AsyncDisposable {
   readonly folder: string
   readonly home: string
+  /** Program and arguments that `cloudmoor` is run by: another user, another name space. */
+  wrapper: readonly string[] = []
+  /** Beside the test's own variables. */
+  readonly env: NodeJS.ProcessEnv
 
-  private constructor(folder: string) {
+  private constructor(folder: string, home: string) {
     this.folder = folder
-    this.home = join(folder, 'home')
+    this.home = home
+    this.env = { ...process.env, CLOUDMOOR_HOME: home }
   }
 
-  static async create(): Promise<Installation> {
+  /** @param place where its state lies; a folder of its own unless told. What is made beside it is removed at the end. */
+  static async create(place: { readonly home?: string } = {}): Promise<Installation> {
     const folder = await mkdtemp(join(tmpdir(), 'cm-'))
-    await mkdir(join(folder, 'home'), { mode: 0o700 })
-    return new Installation(folder)
+    const home = place.home ?? join(folder, 'home')
+    await mkdir(home, { recursive: true, mode: 0o700 })
+    return new Installation(folder, home)
   }
 
   /** Runs `cloudmoor` and gives its outcome, whatever it is. */
   attempt(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Promise<Outcome> {
-    return run(cli, args, { ...options, env: { ...process.env, CLOUDMOOR_HOME: this.home } })
+    const [command = cli, ...rest] = [...this.wrapper, cli, ...args]
+    return run(command, rest, { ...options, env: this.env })
   }
 
   /** Runs `cloudmoor`; throws with what it printed, and the end of the logs, unless it exits 0. */
@@ -159,11 +167,33 @@ export class Installation implements AsyncDisposable {
   }
 
   async logs(): Promise<string> {
-    const { stdout } = await run('/bin/bash', [
-      '-c',
-      `tail -n 30 "${this.home}"/state/logs/*.log "${this.home}"/logs/*.log 2>/dev/null | tail -c 12000`,
-    ])
+    const { stdout } = await run('/bin/bash', ['-c', `tail -n 30 "${this.home}"/logs/*.log 2>/dev/null | tail -c 12000`])
     return stdout
+  }
+
+  /** Processes of this installation: services by their environment, workers (which have none of it) by their socket's path. */
+  async pids(): Promise<readonly number[]> {
+    const found = await Promise.all(
+      (await readdir('/proc')).map(Number).map(async (pid) => {
+        if (!(pid > 1) || pid === process.pid) return []
+        const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+        const [line, environment] = [await read('cmdline'), await read('environ')]
+        const isOurs = line.includes(`${this.home}/run/workers/`) || environment.split('\0').includes(`CLOUDMOOR_HOME=${this.home}`)
+        return isOurs ? [pid] : []
+      }),
+    )
+    return found.flat()
+  }
+
+  /** As a power cut ends them: no process gets a word in, none sees another one die. */
+  async killAll(): Promise<void> {
+    const stopped = new Set<number>()
+    for (let news = true; news; ) {
+      const pids = (await this.pids()).filter((pid) => !stopped.has(pid))
+      for (const pid of pids) if (signal(pid, 'SIGSTOP')) stopped.add(pid)
+      news = pids.length > 0
+    }
+    for (const pid of stopped) signal(pid, 'SIGKILL')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -172,23 +202,26 @@ export class Installation implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true })
   }
 
-  /** Whatever a failed test left: mounts below our folder and processes of our home. */
+  /** Whatever a failed test left: kernel connections (ended first, so that nothing hangs), mounts below our folder, processes of our home. */
   async #leaveNothing(): Promise<void> {
-    const mounts = await readFile('/proc/self/mounts', 'utf8')
-    for (const line of mounts.split('\n')) {
-      const [, path] = line.split(' ')
-      if (path?.startsWith(`${this.folder}/`)) await run('umount', ['-l', path], { timeoutMs: 10_000 }).catch(() => undefined)
-    }
-    const { stdout } = await run('/bin/bash', ['-c', `grep -lsz 'CLOUDMOOR_HOME=${this.home}$' /proc/[0-9]*/environ | cut -d/ -f3`])
-    for (const pid of stdout
+    const table = await readFile('/proc/self/mountinfo', 'utf8')
+    const ours = table
       .split('\n')
-      .map(Number)
-      .filter((id) => id > 1 && id !== process.pid)) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It is gone already.
-      }
+      .map((line) => line.split(' '))
+      .filter((fields) => fields[4]?.startsWith(`${this.folder}/`) === true)
+    for (const [, , device = ''] of ours) {
+      await writeFile(`/sys/fs/fuse/connections/${device.split(':')[1] ?? ''}/abort`, '1').catch(() => undefined)
     }
+    for (const fields of ours) await run('umount', ['-l', fields[4] ?? ''], { timeoutMs: 10_000 }).catch(() => undefined)
+    await this.killAll()
+  }
+}
+
+/** False if it is gone already. */
+export function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, name)
+  } catch {
+    return false
   }
 }
