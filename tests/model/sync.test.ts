@@ -18,14 +18,14 @@ type Step =
   | { readonly kind: 'lose'; readonly done: boolean; readonly calls: number }
 
 const folders = ['', 'd', 'e', 'd/s']
-const path = fc.tuple(fc.constantFrom(...folders), fc.constantFrom('a', 'b', 'd', 'e', 's')).map(([folder, name]) => (folder === '' ? name : `${folder}/${name}`))
+const place = fc.tuple(fc.constantFrom(...folders), fc.constantFrom('a', 'b', 'd', 'e', 's')).map(([folder, name]) => (folder === '' ? name : `${folder}/${name}`))
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('write' as const), path }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('remove', 'mkdir', 'read', 'chmod' as const), path }) as fc.Arbitrary<Step> },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('rename' as const, 'rename' as const, 'exchange' as const, 'link' as const), path, to: path }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('their-put' as const, 'their-put' as const, 'their-drop' as const, 'their-mkdir' as const), path }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('their-rename' as const), path, to: path }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('write' as const), path: place }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('remove', 'mkdir', 'read', 'chmod' as const), path: place }) as fc.Arbitrary<Step> },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('rename' as const, 'rename' as const, 'exchange' as const, 'link' as const), path: place, to: place }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('their-put' as const, 'their-put' as const, 'their-drop' as const, 'their-mkdir' as const), path: place }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('their-rename' as const), path: place, to: place }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('refresh' as const), path: fc.constantFrom(...folders) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('run' as const), turns: fc.integer({ min: 1, max: 60 }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('lose' as const), done: fc.boolean(), calls: fc.integer({ min: 1, max: 3 }) }) },
@@ -213,6 +213,7 @@ class History {
     rig.queue.pause(false)
     for (let round = 0; round < 6; round++) {
       rig.queue.retry('all')
+      await expect.poll(() => rig.queue.conditions(), { timeout: 5000, interval: 5 }).toEqual([])
       await rig.drain(8000)
       await rig.refreshAll()
       if (rig.queue.status().files === 0 && round > 0) break
@@ -247,6 +248,7 @@ class History {
 
 const runs = Number(process.env['SYNC_RUNS'] ?? 100)
 const seed = process.env['SYNC_SEED']
+const path = process.env['SYNC_PATH']
 
 test.each(Object.keys(clouds) as (keyof typeof clouds)[])('random histories: %s', async (kind) => {
   await fc.assert(
@@ -261,6 +263,6 @@ test.each(Object.keys(clouds) as (keyof typeof clouds)[])('random histories: %s'
         await history.rig.close()
       }
     }),
-    { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }), endOnFailure: process.env['SYNC_SHRINK'] === undefined },
+    { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }), ...(path === undefined ? {} : { path }), endOnFailure: process.env['SYNC_SHRINK'] === undefined },
   )
 }, 600_000)

@@ -2,9 +2,10 @@ import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace, UploadSource } from '../../connectors/connector.ts'
 import type { NameRow, RemoteRow } from '../tree.ts'
 import { posixOf } from './identity.ts'
-import { type Destination, sourceChanged } from './move-step.ts'
+import type { Destination } from './move-step.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
+import { sourceChanged } from './source-changed.ts'
 import { switchFolders } from './switch-folders.ts'
 
 const copiesAtOnce = 4
@@ -200,14 +201,11 @@ async function lookAtBoth(
   error: CloudError,
   step: StepContext,
 ): Promise<RemoteEntry | undefined> {
-  const { connector, tree, database } = parts
+  const { connector, database } = parts
   const original = await connector.stat(from, 'file', step.signal)
   if (original === null || original.rev !== source.rev) {
-    const name = tree.nameOfRemote(source.id)
     database.transaction(() => {
-      if (name !== undefined) sourceChanged(parts, name, source, original)
-      else if (original === null) parts.ledger.gone(source.id)
-      else parts.ledger.theirs(source.id, original)
+      sourceChanged(parts, source, original)
     })
     return undefined
   }

@@ -40,6 +40,8 @@ export type Decision =
   | { readonly kind: 'wait'; readonly for: 'folder' | 'place' }
   | { readonly kind: 'quiet'; readonly until: number }
   | { readonly kind: 'make-folder' }
+  /** The object that was there before the name went away and came back is still the same: it becomes the name's again. */
+  | { readonly kind: 'take-back'; readonly row: RemoteRow }
   /** Contents (or the facts of a link or special node) go to the name's place; `over` is the object that they replace. */
   | { readonly kind: 'upload'; readonly over: RemoteRow | null }
   | { readonly kind: 'copy'; readonly from: RemoteRow; readonly over: RemoteRow | null }
@@ -125,7 +127,8 @@ function whatIsThere({ node, occupant }: Situation): { readonly over: RemoteRow 
 }
 
 function contents(situation: Situation, over: RemoteRow | null): Decision {
-  const { twin, capabilities } = situation
+  const { node, twin, capabilities } = situation
+  if (over?.node === node.id && over.content === node.content) return { kind: 'take-back', row: over }
   if (twin !== null && capabilities.copy) return { kind: 'copy', from: twin, over }
   return upload(situation, over)
 }

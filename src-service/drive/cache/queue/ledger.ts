@@ -72,6 +72,12 @@ export class Ledger {
     if (entry.type === 'folder') this.#rows.wakeFolder(held.node)
   }
 
+  takeBack(name: NameRow, row: RemoteRow): void {
+    this.#rows.spare(row.id)
+    this.#parts.tree.setNameRemote(name.id, row.id)
+    if (name.remote !== null) this.doom(name.remote)
+  }
+
   /** The object itself went to another place. `replaced` is the row that stood there. */
   moved(from: number, to: { readonly parent: number }, entry: RemoteEntry, replaced: number | null): void {
     const { tree } = this.#parts
@@ -112,11 +118,34 @@ export class Ledger {
     }
   }
 
+  /**
+   * A name goes away whose object holds bytes that another name of the node has not got at the provider yet: the object
+   * becomes that name's, which makes a move of it. The only copy is never on the way to be removed.
+   */
+  handOver(name: NameRow): boolean {
+    const { tree } = this.#parts
+    const row = name.remote === null ? undefined : tree.remote(name.remote)
+    if (row === undefined || row.type === 'folder') return false
+    for (const other of tree.namesOf(name.node)) {
+      if (other.id === name.id) continue
+      const own = other.remote === null ? undefined : tree.remote(other.remote)
+      if (own !== undefined && own.content >= row.content) continue
+      tree.setNameRemote(name.id, null)
+      tree.setNameRemote(other.id, row.id)
+      if (own !== undefined) this.doom(own.id)
+      this.#rows.wantName(other.id, 0)
+      return true
+    }
+    return false
+  }
+
   /** The object is surely gone at the provider. Its name, if it has one, is not there any more. */
   gone(target: number): void {
     const { tree } = this.#parts
     const row = tree.remote(target)
     if (row === undefined) return
+    const name = tree.nameOfRemote(target)
+    if (name !== undefined && this.#rows.ofName(name.id) === undefined) this.#rows.wantName(name.id, 0)
     this.#rows.spare(target)
     tree.deleteRemote(target)
     this.#changedIn(row.parent, row.name)

@@ -1,9 +1,10 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { Precondition, RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
+import type { Precondition, RemotePlace } from '../../connectors/connector.ts'
 import { isFile, isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
 import { isInPlace, type Situation } from './decide.ts'
 import { copyFolder } from './copy-folder.ts'
 import { posixOf } from './identity.ts'
+import { followSource, sourceChanged } from './source-changed.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { forgetTry } from './upload-step.ts'
@@ -48,13 +49,12 @@ function goTo(
 ): Promise<StepResult> {
   const { move } = parts.connector.capabilities
   if (isFolder(node.mode)) return move === 'tree' ? moveFolder(parts, row, name, from, to, step) : copyFolder(parts, row, name, from, to, step)
-  return move === 'none' ? copyTo(parts, row, name, node, from, to, step) : moveFile(parts, row, name, node, from, to, step)
+  return move === 'none' ? copyTo(parts, row, name, node, from, to, step) : moveFile(parts, row, node, from, to, step)
 }
 
 async function moveFile(
   parts: QueueParts,
   row: QueueRow,
-  name: NameRow,
   node: NodeRow,
   from: RemoteRow,
   to: Destination,
@@ -75,7 +75,7 @@ async function moveFile(
     })
     return again
   } catch (caught) {
-    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+    return await afterFailedMove(parts, row, from, source, CloudError.from(caught), step)
   }
 }
 
@@ -96,7 +96,7 @@ async function moveFolder(parts: QueueParts, row: QueueRow, name: NameRow, from:
     })
     return again
   } catch (caught) {
-    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+    return await afterFailedMove(parts, row, from, source, CloudError.from(caught), step)
   } finally {
     places.folderMoves()
   }
@@ -128,7 +128,7 @@ export async function copyTo(
     })
     return again
   } catch (caught) {
-    return await afterFailedMove(parts, row, name, from, source, CloudError.from(caught), step)
+    return await afterFailedMove(parts, row, from, source, CloudError.from(caught), step)
   }
 }
 
@@ -149,7 +149,6 @@ function begin(parts: QueueParts, row: QueueRow, from: RemoteRow, to: Destinatio
 async function afterFailedMove(
   parts: QueueParts,
   row: QueueRow,
-  name: NameRow,
   from: RemoteRow,
   source: RemotePlace,
   error: CloudError,
@@ -161,36 +160,10 @@ async function afterFailedMove(
   if (isKnown) throw error
   parts.database.transaction(() => {
     forgetTry(parts, row.id)
-    sourceChanged(parts, name, from, entry)
+    sourceChanged(parts, from, entry)
+    followSource(parts, row, from)
   })
   return again
-}
-
-/** Another client removed or replaced what was to be moved or copied. Inside a transaction. */
-export function sourceChanged(parts: QueueParts, before: NameRow, from: RemoteRow, entry: RemoteEntry | null): void {
-  const { tree, ledger, takeIn, contents } = parts
-  const name = tree.nameById(before.id)
-  const row = tree.remote(from.id)
-  if (row === undefined || row.rev !== from.rev) return
-  if (name?.remote !== row.id) {
-    if (entry === null) ledger.gone(row.id)
-    else ledger.theirs(row.id, entry)
-    return
-  }
-  const node = tree.needNode(name.node)
-  const clean = node.content === row.content && contents.writerCount(node.id) === 0
-  if (entry !== null) {
-    if (clean && entry.type !== 'folder') {
-      takeIn.newVersion(name, row, entry)
-    } else {
-      ledger.theirs(row.id, entry)
-      takeIn.entry(row.parent, entry, { complete: true, tell: true })
-    }
-    return
-  }
-  // Everything of it is here: the move makes it again. Otherwise there is nothing left to move.
-  if (isFolder(node.mode) || !clean || !isFile(node.mode) || contents.isWhole(node.id)) ledger.gone(row.id)
-  else takeIn.remove(name, row)
 }
 
 /** Contents that another name of the same node already has at the provider. */

@@ -74,7 +74,7 @@ class Queue implements UploadQueue {
     const name = tree.nameById(nameId)
     if (name === undefined) return
     const row = rows.ofName(nameId)
-    if (name.remote !== null) ledger.doom(name.remote, row?.target === name.remote ? row : undefined)
+    if (name.remote !== null && !ledger.handOver(name)) ledger.doom(name.remote, row?.target === name.remote ? row : undefined)
     if (row !== undefined) this.#dropRow(row, name.remote)
     if (tree.node(name.node)?.nlink === 1) quiet.uploaded(name.node)
     for (const there of this.#namesAtPlace.all(name.parent, name.name)) {

@@ -25,10 +25,17 @@ export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecis
   if (row.type === 'folder') {
     if (ledger.foreignChild(row.node) !== undefined) return { kind: 'keep', row, place }
     if (ledger.hasRemoteChildren(row.node)) return { kind: 'wait', reason: 'waits until the folder is empty' }
-  } else if (isAboutToBeReplaced(parts, row)) {
+  } else if (isStillRead(parts, row)) {
+    return { kind: 'wait', reason: 'is still open here' }
+  } else if (queued.sent === 0 && row.content > 0 && isAboutToBeReplaced(parts, row)) {
     return { kind: 'wait', reason: 'is replaced by an upload' }
   }
   return { kind: 'remove', row, place }
+}
+
+/** A program has the file open whose last name it removed, and not all of it is here. */
+function isStillRead({ tree, contents }: QueueParts, row: RemoteRow): boolean {
+  return contents.openCount(row.node) > 0 && tree.node(row.node)?.content === row.content && !contents.isWhole(row.node)
 }
 
 /** A name of ours is at this place and will overwrite the object: there is no moment without one of both. */

@@ -163,7 +163,7 @@ export class Runner {
   }
 
   #findForName(row: QueueRow): { readonly work: Work; readonly footprint: Footprint } | undefined {
-    const { situations, rows, tree } = this.#parts
+    const { situations, rows, tree, ledger } = this.#parts
     const situation = situations.of(row)
     if (situation === undefined) {
       this.#end(row, 0)
@@ -177,6 +177,10 @@ export class Runner {
       case 'note-attributes':
         tree.updateRemote({ ...decision.at, attrs: situation.node.attrs })
         this.#end(row, situation.node.id)
+        return undefined
+      case 'take-back':
+        ledger.takeBack(situation.name, decision.row)
+        this.wake()
         return undefined
       case 'quiet':
         this.#steps.delete(row.id)

@@ -126,7 +126,8 @@ export class Situations {
   #stateOf(row: RemoteRow): Occupant['state'] {
     if (row.node === 0) return 'theirs'
     if (row.content === 0) return 'unsettled'
-    if (this.#rows.ofRemote(row.id) !== undefined) return this.#rows.targeting(row.id) === undefined ? 'doomed' : 'unsettled'
+    const removal = this.#rows.ofRemote(row.id)
+    if (removal !== undefined) return removal.sent === 0 && this.#rows.targeting(row.id) === undefined ? 'doomed' : 'unsettled'
     return this.#parts.tree.nameOfRemote(row.id) === undefined ? 'unsettled' : 'bound'
   }
 }

@@ -52,6 +52,7 @@ async function nameStep(parts: QueueParts, row: QueueRow, situation: Situation, 
     case 'conflict':
       return conflictStep(parts, row, step)
     case 'done':
+    case 'take-back':
     case 'wait':
     case 'quiet':
     case 'note-attributes':

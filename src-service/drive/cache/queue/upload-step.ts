@@ -1,6 +1,7 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemoteEntry, RemotePlace, UploadSource } from '../../connectors/connector.ts'
 import { isFile, type NodeRow, type RemoteRow, remoteTypeOf } from '../tree.ts'
+import { baseGoneStep } from './base-gone-step.ts'
 import { isInPlace, type Situation } from './decide.ts'
 import { packHandle, posixOf, statKind, unpackHandle } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
@@ -14,6 +15,7 @@ type Source = UploadSource & { readonly content: number; close(): void }
 /** Sends one generation of a file (or the facts of a link or special node) to the name's place. */
 export async function uploadStep(parts: QueueParts, row: QueueRow, situation: Situation, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
   const source = await openSource(parts, situation.node, step.signal)
+  if (source === undefined) return baseGoneStep(parts, row, situation, step)
   let overtaken = false
   let session: string | null = null
   const watched: UploadSource = {
@@ -59,13 +61,20 @@ interface Sending {
   readonly precondition: Precondition
 }
 
-async function openSource(parts: QueueParts, node: NodeRow, signal: AbortSignal): Promise<Source> {
+/** undefined if bytes are missing here that the provider does not have any more. */
+async function openSource(parts: QueueParts, node: NodeRow, signal: AbortSignal): Promise<Source | undefined> {
   const { contents } = parts
   if (!isFile(node.mode)) {
     return { content: node.content, size: 0, read: () => Promise.resolve(Buffer.alloc(0)), close: () => undefined }
   }
-  if (!contents.isWhole(node.id)) await contents.fetchAll(node.id, signal)
-  return contents.source(node.id, { snapshot: parts.quiet.needsSnapshot(node.id) })
+  try {
+    if (!contents.isWhole(node.id)) await contents.fetchAll(node.id, signal)
+    return await contents.source(node.id, { snapshot: parts.quiet.needsSnapshot(node.id) })
+  } catch (caught) {
+    const { kind } = CloudError.from(caught)
+    if (kind === 'conflict' || kind === 'not-found') return undefined
+    throw caught
+  }
 }
 
 /** Looks at the rows once more and writes down what is about to be sent; undefined if it is not to be sent any more. */
