@@ -5,7 +5,7 @@
 
 /** Levels of each room, top first: a folder imports only from lower levels (folders on one level do not see each other). */
 const rooms = {
-  control: [['api'], ['mounts'], ['jobs', 'alerts', 'health', 'users', 'providers'], ['vault', 'store']],
+  control: [['api'], ['mounts'], ['jobs', 'alerts', 'health', 'users', 'providers'], ['vault'], ['store']],
   drive: [['worker'], ['fuse'], ['vfs'], ['cache'], ['connectors']],
 }
 
