@@ -9,14 +9,17 @@ import { version } from './common/version.ts'
 import { openApi } from './control/api/open-api.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
 import { createMountManager } from './control/mounts/mount-manager.ts'
+import type { ServiceMounts } from './control/mounts/mount-manager.ts'
 import { MountRecords } from './control/mounts/mount-records.ts'
 import { scriptArguments } from './control/mounts/script.ts'
 import { WorkerPool } from './control/mounts/worker-pool.ts'
 import { createProviders } from './control/providers/providers.ts'
+import type { Providers } from './control/providers/providers.ts'
 import { readServiceFlags, usage } from './control/service/service-flags.ts'
 import { ServiceLife } from './control/service/service-life.ts'
 import { openStore } from './control/store/open-store.ts'
-import { createSealedStore } from './control/vault/sealed-store.ts'
+import { createVault } from './control/vault/create-vault.ts'
+import { createKeychain } from './control/vault/keychain.ts'
 import { descriptors } from './drive/connectors/manifest.ts'
 
 /** The service: accounts, mounts and their workers, and the door for programs. */
@@ -40,13 +43,17 @@ async function main(): Promise<void> {
   const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'info' })
 
   const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 10_000 })
-  const secrets = createSealedStore(store.secrets, places.keyFile, systemClock)
+  const keychain = createKeychain({ program: scriptArguments('./control/vault/keychain-thread', import.meta.url), env: process.env })
+  const vault = createVault({
+    ...{ table: store.vault, clock: systemClock, log: log.write, kind: places.kind },
+    machine: { keyFile: places.keyFile, keychain, credentials: process.env['CREDENTIALS_DIRECTORY'] },
+  })
 
   const program = scriptArguments('./worker', import.meta.url)
   const worker = { native, clock: systemClock, places, log: log.write, program }
   const pool = new WorkerPool(worker)
   const accounts = createAccountProber(pool)
-  const providers = createProviders({ table: store.providers, secrets, prober: accounts, descriptors })
+  const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: accounts, descriptors })
 
   const mounts = createMountManager({
     host: {
@@ -61,11 +68,17 @@ async function main(): Promise<void> {
     ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
   })
   providers.onChange((id) => mounts.accountChanged(id))
+  const sweep = () => providers.sweep().catch((caught: unknown) => log.write('info', 'secrets without an account stay for now', { error: CloudError.from(caught) }))
+  vault.onUnlock(() => {
+    void sweep()
+    void giveSecrets(providers, mounts)
+  })
 
   const life = new ServiceLife(native)
+  await vault.begin()
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts },
+    ...{ places, version, startedAt, log, providers, mounts, vault },
     requests: store.requests,
     service: life,
     peerCredentials: (descriptor) => native.peerCredentials(descriptor),
@@ -73,7 +86,12 @@ async function main(): Promise<void> {
   // From here on the order of the end is: door, mounts, store, log.
   life.begin({ api, mounts, store, log })
   log.write('info', `service ${version} is ready`, { pid: process.pid })
-  void providers.sweep()
+  void sweep()
+}
+
+/** Mounts that came up without their secrets get them. */
+async function giveSecrets(providers: Providers, mounts: ServiceMounts): Promise<void> {
+  for (const { record } of await providers.list()) mounts.accountChanged(record.id)
 }
 
 const stopTimeoutSeconds = 30

@@ -51,7 +51,14 @@ export class Managed {
   async start(options: ManagerOptions = {}): Promise<void> {
     const script = join(import.meta.dirname, 'manager-process.ts')
     const worker = options.worker ?? join(import.meta.dirname, 'test-worker.ts')
-    const command = [...(options.wrapper ?? []), options.node ?? process.execPath, script, join(this.home, 'state'), options.version ?? '1.0.0', worker]
+    const command = [
+      ...(options.wrapper ?? []),
+      options.node ?? process.execPath,
+      script,
+      join(this.home, 'state'),
+      options.version ?? '1.0.0',
+      worker,
+    ]
     mkdirSync(join(this.home, 'state', 'cloud'), { recursive: true })
     const child = spawn(command[0] ?? '', command.slice(1), {
       cwd: '/',
@@ -124,12 +131,17 @@ export class Managed {
   }
 
   log(): string {
-    return readFileSync(join(this.home, 'state', 'logs', 'service.log'), 'utf8').split('\n').slice(-40).join('\n')
+    return readFileSync(join(this.home, 'state', 'logs', 'service.log'), 'utf8')
+      .split('\n')
+      .slice(-40)
+      .join('\n')
   }
 
   /** Ends what is left, by the pids and mounts of this home alone. */
   async remove(): Promise<void> {
-    const pids = this.#isRunning ? (await this.call<readonly Mount[]>('list').catch(() => [])).flatMap(({ status }) => status.workerPid ?? []) : []
+    const pids = this.#isRunning
+      ? (await this.call<readonly Mount[]>('list').catch(() => [])).flatMap(({ status }) => status.workerPid ?? [])
+      : []
     await this.kill()
     for (const entry of await readMountTable()) {
       if (entry.type !== fileSystemType || !entry.mountPoint.startsWith(this.home)) continue
@@ -173,7 +185,9 @@ export function abort(device: string): void {
 }
 
 function processes(): readonly number[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
 }
 
 function commandLine(pid: number): string {

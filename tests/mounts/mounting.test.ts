@@ -49,7 +49,9 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
   test('lets others in with access=all', deadline, async () => {
     await managed.start()
     const mount = await managed.mount('all', { access: 'all' })
-    await shell(`chmod 755 ${managed.home} ${managed.home}/points; echo hello > ${mount.record.path}/file; chmod 644 ${mount.record.path}/file`)
+    await shell(
+      `chmod 755 ${managed.home} ${managed.home}/points; echo hello > ${mount.record.path}/file; chmod 644 ${mount.record.path}/file`,
+    )
     expect((await run('setpriv', ['--reuid=65534', '--clear-groups', 'cat', `${mount.record.path}/file`])).output).toBe('hello')
   })
 
@@ -60,7 +62,11 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
     const user = await squatter(mount.record.path)
     try {
       const refusal = managed.call('stop', mount.record.id)
-      await expect(refusal).rejects.toMatchObject({ kind: 'busy', code: 'MOUNT_BUSY', message: expect.stringContaining(`sh (${user.pid}) works in it`) })
+      await expect(refusal).rejects.toMatchObject({
+        kind: 'busy',
+        code: 'MOUNT_BUSY',
+        message: expect.stringContaining(`sh (${user.pid}) works in it`),
+      })
       expect(await shell(`cat ${mount.record.path}/file`)).toBe('hello')
       expect((await managed.status('busy')).state).toBe('mounted')
 
@@ -121,7 +127,10 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
     await managed.start({ connector: { queued: 2 } })
     const mount = await managed.mount('full')
     const folder = join(managed.home, 'state', 'mounts', mount.record.id)
-    await expect(managed.call('remove', mount.record.id, 0)).rejects.toMatchObject({ code: 'UNSENT_FILES', message: expect.stringContaining('2 files') })
+    await expect(managed.call('remove', mount.record.id, 0)).rejects.toMatchObject({
+      code: 'UNSENT_FILES',
+      message: expect.stringContaining('2 files'),
+    })
     await managed.call('stop', mount.record.id)
     await expect(managed.call('remove', mount.record.id, 0)).rejects.toMatchObject({ code: 'UNSENT_FILES' })
     expect((await managed.status('full')).queue).toMatchObject({ files: 2 })
@@ -161,7 +170,9 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('a mount o
     // Where Node lies he may not look.
     const node = join(managed.home, 'node')
     mkdirSync(join(managed.home, 'state'))
-    await shell(`mknod ${device} c 10 229; chmod 666 ${device}; ln ${process.execPath} ${node} 2>/dev/null || cp ${process.execPath} ${node}`)
+    await shell(
+      `mknod ${device} c 10 229; chmod 666 ${device}; ln ${process.execPath} ${node} 2>/dev/null || cp ${process.execPath} ${node}`,
+    )
     await shell(`chmod 755 ${managed.home}; mkdir ${managed.home}/points; chown -R 65534 ${managed.home}/state`)
     const script = `mount --bind ${device} /dev/fuse && exec setpriv ${identity.join(' ')} "$@"`
     await managed.start({ node, wrapper: ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'] })
@@ -205,7 +216,8 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('a mount o
     expect((await inside('grep', ` ${path} `, '/proc/self/mountinfo')).output).toContain('default_permissions,allow_other')
     expect(await inside('sh', '-c', `echo hello > ${path}/file; cat ${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
     const { workerPid } = await managed.status('plain')
-    for (const line of (await shell(`grep -hE 'Cap(Prm|Eff|Amb)' /proc/${workerPid ?? 0}/task/*/status`)).split('\n')) expect(line).toMatch(/\t0+$/)
+    for (const line of (await shell(`grep -hE 'Cap(Prm|Eff|Amb)' /proc/${workerPid ?? 0}/task/*/status`)).split('\n'))
+      expect(line).toMatch(/\t0+$/)
     killIfThere(workerPid ?? 0)
     expect(await inside('cat', `${path}/file`)).toMatchObject({ code: 0, output: 'hello' })
     await managed.call('stop', record.id)

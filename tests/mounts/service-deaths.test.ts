@@ -35,24 +35,28 @@ function strictLoad(path: string): { readonly end: () => ReturnType<typeof run> 
 const fine = { code: 0, output: expect.stringMatching(/^ok [1-9]/) }
 
 describe.skipIf(!existsSync('/dev/fuse'))('a service', () => {
-  test('is killed again and again under load: the worker goes on serving, the next one takes it over and supervises it', deadline, async () => {
-    await managed.start()
-    const { path } = (await managed.mount('kept')).record
-    const pid = await workerOf('kept')
-    const load = strictLoad(path)
-    for (let i = 0; i < 4; i++) {
-      await sleep(150)
-      await managed.kill()
-      expect(await shell(`echo alone > ${path}/alone; cat ${path}/alone`)).toBe('alone')
+  test(
+    'is killed again and again under load: the worker goes on serving, the next one takes it over and supervises it',
+    deadline,
+    async () => {
       await managed.start()
-      expect(await workerOf('kept')).toBe(pid)
-    }
-    // The adopted worker's death is noticed, although it is nobody's child any more.
-    killIfThere(pid)
-    expect(await shell(`cat ${path}/alone`)).toBe('alone')
-    expect(await workerOf('kept')).not.toBe(pid)
-    expect(await load.end()).toMatchObject(fine)
-  })
+      const { path } = (await managed.mount('kept')).record
+      const pid = await workerOf('kept')
+      const load = strictLoad(path)
+      for (let i = 0; i < 4; i++) {
+        await sleep(150)
+        await managed.kill()
+        expect(await shell(`echo alone > ${path}/alone; cat ${path}/alone`)).toBe('alone')
+        await managed.start()
+        expect(await workerOf('kept')).toBe(pid)
+      }
+      // The adopted worker's death is noticed, although it is nobody's child any more.
+      killIfThere(pid)
+      expect(await shell(`cat ${path}/alone`)).toBe('alone')
+      expect(await workerOf('kept')).not.toBe(pid)
+      expect(await load.end()).toMatchObject(fine)
+    },
+  )
 
   test('is killed together with the worker: the next one clears the dead mount away and mounts anew', deadline, async () => {
     await managed.start()
@@ -103,7 +107,9 @@ describe.skipIf(!existsSync('/dev/fuse'))('a service', () => {
     await managed.start({ connector: { queued: 3 } })
     const { path } = (await managed.mount('left')).record
     const begun = performance.now()
-    expect(await managed.call('shutdown', null)).toEqual([expect.objectContaining({ name: 'left', queue: expect.objectContaining({ files: 3 }) })])
+    expect(await managed.call('shutdown', null)).toEqual([
+      expect.objectContaining({ name: 'left', queue: expect.objectContaining({ files: 3 }) }),
+    ])
     // The stop timeout of the test manager is two seconds.
     expect(performance.now() - begun).toBeGreaterThan(1_900)
     expect(performance.now() - begun).toBeLessThan(10_000)

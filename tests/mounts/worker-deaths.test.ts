@@ -77,17 +77,21 @@ describe.skipIf(!existsSync('/dev/fuse'))('the worker of a mount', () => {
     expect(await workerOf('still')).not.toBe(pid)
   })
 
-  test.each(['poison', 'poison-later'])('dies of a request each time (%s): that request fails, everything else goes on', deadline, async (name) => {
-    await managed.start({ connector: { poison: true } })
-    const { path } = (await managed.mount('sick')).record
-    await shell(`echo hello > ${path}/file`)
-    const poisonous = run('stat', [`${path}/${name}`], 30_000)
-    const healthy = run('cat', [`${path}/file`], 30_000)
-    expect(await poisonous).toMatchObject({ code: 1, output: expect.stringContaining('Input/output error') })
-    expect(await healthy).toMatchObject({ code: 0, output: 'hello' })
-    expect((await managed.status('sick')).state).toBe('mounted')
-    expect(await shell(`cat ${path}/file`)).toBe('hello')
-  })
+  test.each(['poison', 'poison-later'])(
+    'dies of a request each time (%s): that request fails, everything else goes on',
+    deadline,
+    async (name) => {
+      await managed.start({ connector: { poison: true } })
+      const { path } = (await managed.mount('sick')).record
+      await shell(`echo hello > ${path}/file`)
+      const poisonous = run('stat', [`${path}/${name}`], 30_000)
+      const healthy = run('cat', [`${path}/file`], 30_000)
+      expect(await poisonous).toMatchObject({ code: 1, output: expect.stringContaining('Input/output error') })
+      expect(await healthy).toMatchObject({ code: 0, output: 'hello' })
+      expect((await managed.status('sick')).state).toBe('mounted')
+      expect(await shell(`cat ${path}/file`)).toBe('hello')
+    },
+  )
 
   test('dies five times without an answer: the mount fails with ENOTCONN instead of hanging, and says so', deadline, async () => {
     const curse = join(managed.home, 'curse')
@@ -137,10 +141,12 @@ describe.skipIf(!existsSync('/dev/fuse'))('the worker of a mount', () => {
     await managed.start()
     await managed.mount('bare')
     const pid = await workerOf('bare')
-    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').map((pair) => pair.split('=')[0])
+    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1')
+      .split('\0')
+      .map((pair) => pair.split('=')[0])
     const allowed = ['PATH', 'HOME', 'TZ', 'LANG', 'LC_ALL', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS', 'NODE_COMPILE_CACHE']
     expect(environment.filter((name) => name !== '' && !allowed.includes(name ?? ''))).toEqual(['UV_USE_IO_URING', 'UV_THREADPOOL_SIZE'])
-    expect((await shell(`readlink /proc/${pid}/cwd`))).toBe('/')
+    expect(await shell(`readlink /proc/${pid}/cwd`)).toBe('/')
     const targets = (await shell(`ls -l /proc/${pid}/fd`)).split('\n').map((line) => line.split(' -> ')[1] ?? '')
     expect(targets.filter((target) => target === '/dev/fuse')).toHaveLength(2)
     expect(targets.filter((target) => /service\.(db|lock|log)/.test(target))).toEqual([])

@@ -155,7 +155,13 @@ export type WorkerEvent =
   /** Register the descriptor that rides along as a backing file; answered by `backing`. */
   | { readonly event: 'openBacking'; readonly mountId: string; readonly node: number; readonly ticket: number }
   | { readonly event: 'closeBacking'; readonly mountId: string; readonly node: number; readonly backingId: number }
-  | { readonly event: 'alert'; readonly mountId: string; readonly severity: 'warning' | 'error'; readonly reason: string; readonly message: string }
+  | {
+      readonly event: 'alert'
+      readonly mountId: string
+      readonly severity: 'warning' | 'error'
+      readonly reason: string
+      readonly message: string
+    }
 
 export interface WireError {
   readonly kind: string
@@ -164,7 +170,9 @@ export interface WireError {
   readonly hint?: string
 }
 
-export type Request = { readonly [M in Method]: { readonly kind: 'request'; readonly id: number; readonly method: M; readonly params: Methods[M]['params'] } }[Method]
+export type Request = {
+  readonly [M in Method]: { readonly kind: 'request'; readonly id: number; readonly method: M; readonly params: Methods[M]['params'] }
+}[Method]
 
 export type Frame =
   | Request

@@ -30,7 +30,12 @@ export function createAccountProber(pool: WorkerPool): AccountBrowser {
   }
 }
 
-async function inWorker<M extends Method>(pool: WorkerPool, method: M, params: Methods[M]['params'], signal: AbortSignal): Promise<Methods[M]['result']> {
+async function inWorker<M extends Method>(
+  pool: WorkerPool,
+  method: M,
+  params: Methods[M]['params'],
+  signal: AbortSignal,
+): Promise<Methods[M]['result']> {
   const worker = await pool.take()
   try {
     return await worker.link.call(method, params, { deadlineMs: taskMs, signal })

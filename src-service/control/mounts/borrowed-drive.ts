@@ -11,7 +11,13 @@ type Call = <M extends Method>(method: M, params: Methods[M]['params'], deadline
  * Opens the drive of a mount that is not mounted, for as long as `work` takes: to count what it has not uploaded, to upload it,
  * to list it. `never()` if it was never opened. Throws `busy` while it is mounted, `damaged` …
  */
-export async function withDrive<T>(pool: WorkerPool, open: OpenDrive, signal: AbortSignal, never: () => T, work: (call: Call) => Promise<T>): Promise<T> {
+export async function withDrive<T>(
+  pool: WorkerPool,
+  open: OpenDrive,
+  signal: AbortSignal,
+  never: () => T,
+  work: (call: Call) => Promise<T>,
+): Promise<T> {
   if (!(await exists(open.folder))) return never()
   const worker = await pool.take()
   try {

@@ -17,9 +17,19 @@ async function fuseDevice(): Promise<Diagnosis> {
   const name = 'fuse-device'
   if (await can('/dev/fuse', constants.R_OK | constants.W_OK)) return ok(name, '/dev/fuse can be opened')
   if (!(await can('/dev/fuse', constants.F_OK))) {
-    return { name, result: 'failure', detail: '/dev/fuse is missing', hint: 'modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN' }
+    return {
+      name,
+      result: 'failure',
+      detail: '/dev/fuse is missing',
+      hint: 'modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN',
+    }
   }
-  return { name, result: 'failure', detail: '/dev/fuse may not be opened by this user', hint: 'chmod 0666 /dev/fuse, or add the user to its group' }
+  return {
+    name,
+    result: 'failure',
+    detail: '/dev/fuse may not be opened by this user',
+    hint: 'chmod 0666 /dev/fuse, or add the user to its group',
+  }
 }
 
 async function mountRight(native: Native): Promise<Diagnosis> {
@@ -38,7 +48,12 @@ async function otherUsers(native: Native): Promise<Diagnosis> {
   const name = 'allow-other'
   const allowed = native.canMount() || /^\s*user_allow_other\s*$/m.test(await readFile('/etc/fuse.conf', 'utf8').catch(() => ''))
   if (allowed) return ok(name, 'other users can be let into mounts')
-  return { name, result: 'warning', detail: 'other users cannot be let into mounts (--access all)', hint: "Write 'user_allow_other' into /etc/fuse.conf." }
+  return {
+    name,
+    result: 'warning',
+    detail: 'other users cannot be let into mounts (--access all)',
+    hint: "Write 'user_allow_other' into /etc/fuse.conf.",
+  }
 }
 
 async function statePlace(places: Places): Promise<Diagnosis> {
@@ -49,7 +64,12 @@ async function statePlace(places: Places): Promise<Diagnosis> {
   const { bavail, bsize } = await statfs(places.state)
   const free = bavail * bsize
   if (free >= littleSpace) return ok(name, `${places.state} has ${Math.floor(free / 1024 ** 3)} GiB free`)
-  return { name, result: 'warning', detail: `${places.state} has less than 1 GiB free`, hint: 'Free some space, or use --cache-dir on another disk.' }
+  return {
+    name,
+    result: 'warning',
+    detail: `${places.state} has less than 1 GiB free`,
+    hint: 'Free some space, or use --cache-dir on another disk.',
+  }
 }
 
 function ok(name: string, detail: string): Diagnosis {

@@ -16,6 +16,12 @@ test('lets a number through at a time, in order, also after failures', async () 
       return name
     }),
   )
-  expect((await Promise.allSettled(work)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled'])
+  expect((await Promise.allSettled(work)).map(({ status }) => status)).toEqual([
+    'fulfilled',
+    'rejected',
+    'fulfilled',
+    'fulfilled',
+    'fulfilled',
+  ])
   expect([most, order]).toEqual([2, [1, 2, 3, 4, 5]])
 })

@@ -37,7 +37,8 @@ export class ManagedMount {
     this.#host = host
     this.#record = record
     const log = host.log.forMount(record.id).write
-    const onAlert = (severity: 'warning' | 'error', reason: string, message: string) => host.onAlert(this.#record, severity, reason, message)
+    const onAlert = (severity: 'warning' | 'error', reason: string, message: string) =>
+      host.onAlert(this.#record, severity, reason, message)
     this.supervisor = new Supervisor({
       ...{ native: host.native, clock: host.clock, pool: host.pool, records: host.records, stopTimeoutMs: host.stopTimeoutMs },
       ...{ mountId: record.id, log, onAlert },

@@ -96,7 +96,10 @@ function fromUnmounted(state: Lifecycle, input: Input): Step {
     case 'stop':
       return input.then === 'start' ? begin(1, answer('stop')) : stay(state, answer('stop'))
     case 'adopted':
-      return { state: { kind: 'reconciling', goal: 'serve', attempt: 1 }, effects: input.current ? [] : [{ kind: 'replaceWorker', delayMs: 0 }] }
+      return {
+        state: { kind: 'reconciling', goal: 'serve', attempt: 1 },
+        effects: input.current ? [] : [{ kind: 'replaceWorker', delayMs: 0 }],
+      }
     default:
       return stay(state)
   }
@@ -221,7 +224,9 @@ function replaceOrFail(next: Lifecycle, input: Input & { kind: 'workerLost' }, m
 function deathAlert(recent: number): readonly Effect[] {
   // Once when the bound is passed, not at every further death.
   if (recent !== deathsPerMinute + 1) return []
-  return [{ kind: 'alert', severity: 'warning', reason: 'worker-deaths', message: `the mount's worker ended ${recent} times within a minute` }]
+  return [
+    { kind: 'alert', severity: 'warning', reason: 'worker-deaths', message: `the mount's worker ended ${recent} times within a minute` },
+  ]
 }
 
 function ended(input: Input & { kind: 'connectionEnded' }, moment: Moment): Step {
@@ -230,7 +235,10 @@ function ended(input: Input & { kind: 'connectionEnded' }, moment: Moment): Step
     return {
       // Nothing is left to unmount: this lets uploads finish, ends the worker and forgets the connection.
       state: { kind: 'reconciling', goal: 'end', then: 'rest' },
-      effects: [{ kind: 'takeDown', force: true, drainMs: input.drainMs }, { kind: 'alert', severity: 'warning', reason: 'unmounted-outside', message }],
+      effects: [
+        { kind: 'takeDown', force: true, drainMs: input.drainMs },
+        { kind: 'alert', severity: 'warning', reason: 'unmounted-outside', message },
+      ],
     }
   }
   const error = new CloudError('io', 'the kernel ended the connection of the mount')

@@ -37,7 +37,9 @@ export interface ServiceMounts extends MountManager {
   /** An account's options or secrets changed. */
   accountChanged(providerId: string): void
   /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
-  shutdown(uploadTimeoutMs: number | null): Promise<readonly { readonly mountId: string; readonly name: string; readonly queue: QueueCounts }[]>
+  shutdown(
+    uploadTimeoutMs: number | null,
+  ): Promise<readonly { readonly mountId: string; readonly name: string; readonly queue: QueueCounts }[]>
   /** Leaves the mounts to the next service; afterwards nothing here may be used. */
   handOver(): Promise<void>
 }
@@ -166,7 +168,9 @@ class Mounts implements ServiceMounts {
     for (const mount of this.#mounts.values()) {
       if (mount.record.providerId !== providerId || mount.isAtRest) continue
       mount.refreshAccount().catch((caught: unknown) => {
-        this.#parts.host.log.forMount(mount.record.id).write('warn', `the account's change did not arrive: ${CloudError.from(caught).message}`)
+        this.#parts.host.log
+          .forMount(mount.record.id)
+          .write('warn', `the account's change did not arrive: ${CloudError.from(caught).message}`)
       })
     }
   }
@@ -206,10 +210,15 @@ class Mounts implements ServiceMounts {
   #changeable(id: string, revision: number | null): ManagedMount {
     const mount = this.#mount(id)
     if (mount.record.managedBy === 'file') {
-      throw new CloudError('permission', `the mount '${mount.record.name}' is kept in a configuration file`, { code: 'MANAGED_ELSEWHERE', hint: 'Change it there.' })
+      throw new CloudError('permission', `the mount '${mount.record.name}' is kept in a configuration file`, {
+        code: 'MANAGED_ELSEWHERE',
+        hint: 'Change it there.',
+      })
     }
     if (revision !== null && revision !== mount.record.revision) {
-      throw new CloudError('conflict', `the mount '${mount.record.name}' was changed in the meantime`, { hint: 'Look at it again, then repeat the change.' })
+      throw new CloudError('conflict', `the mount '${mount.record.name}' was changed in the meantime`, {
+        hint: 'Look at it again, then repeat the change.',
+      })
     }
     return mount
   }
@@ -227,7 +236,13 @@ class Mounts implements ServiceMounts {
     return { descriptor, options }
   }
 
-  #ask<M extends Method, T>(mount: ManagedMount, method: M, params: Methods[M]['params'], signal: AbortSignal, never: () => T): Promise<Methods[M]['result'] | T> {
+  #ask<M extends Method, T>(
+    mount: ManagedMount,
+    method: M,
+    params: Methods[M]['params'],
+    signal: AbortSignal,
+    never: () => T,
+  ): Promise<Methods[M]['result'] | T> {
     if (!mount.isAtRest) return mount.supervisor.call(method, params, askMs, signal)
     return this.#borrow<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, askMs))
   }
@@ -243,7 +258,12 @@ class Mounts implements ServiceMounts {
     const nothing = { files: 0, bytes: 0, parked: 0, uploading: 0 }
     if (waitMs > 0) {
       if (!mount.isAtRest) return mount.supervisor.call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs, signal)
-      return this.#borrow(mount, signal, () => nothing, (call) => call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs))
+      return this.#borrow(
+        mount,
+        signal,
+        () => nothing,
+        (call) => call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs),
+      )
     }
     return this.#ask(mount, 'status', { mountId }, signal, () => ({ queue: nothing })).then(({ queue }) => queue)
   }
@@ -281,7 +301,9 @@ class Mounts implements ServiceMounts {
   async #countAtRest(): Promise<void> {
     for (const mount of [...this.#mounts.values()]) {
       if (this.#ending || mount.record.enabled || !mount.isAtRest || mount.queue !== null) continue
-      const status = await this.#ask(mount, 'status', { mountId: mount.record.id }, AbortSignal.timeout(askMs), () => null).catch(() => null)
+      const status = await this.#ask(mount, 'status', { mountId: mount.record.id }, AbortSignal.timeout(askMs), () => null).catch(
+        () => null,
+      )
       if (status !== null) mount.learn(status)
     }
   }
@@ -296,7 +318,9 @@ function refuseWhileMounted(record: MountRecord, change: Partial<MountRecord>): 
   const fixed = ['path', 'cacheSize', 'cacheDir', 'readOnly', 'access', 'uid', 'gid', 'umask', 'options'] as const
   const changed = fixed.filter((field) => change[field] !== undefined && !same(change[field], record[field]))
   if (changed.length === 0) return
-  throw new CloudError('busy', `${changed.join(', ')} cannot change while '${record.name}' is mounted`, { hint: `Unmount it first: cloudmoor unmount ${record.name}` })
+  throw new CloudError('busy', `${changed.join(', ')} cannot change while '${record.name}' is mounted`, {
+    hint: `Unmount it first: cloudmoor unmount ${record.name}`,
+  })
 }
 
 function same(a: string | number | boolean | Options, b: string | number | boolean | Options): boolean {

@@ -30,7 +30,10 @@ export function driveFolder(record: Pick<MountRecord, 'id' | 'cacheDir'>, places
 }
 
 /** Everything a mount needs to come up. `secretsMissing`: it serves from its cache until they can be had. */
-export async function planMount(record: MountRecord, parts: PlanParts): Promise<MountPlan & { readonly secretsMissing: CloudError | null }> {
+export async function planMount(
+  record: MountRecord,
+  parts: PlanParts,
+): Promise<MountPlan & { readonly secretsMissing: CloudError | null }> {
   const { accounts, places } = parts
   let secretsMissing: CloudError | null = null
   const account = await accounts.account(record.providerId).catch(async (caught: unknown) => {

@@ -62,7 +62,10 @@ export async function lookAtMountPoint(clock: Clock, table: readonly MountEntry[
     return lookAtMountPoint(clock, table, target)
   }
   if (!found.isDirectory()) {
-    throw new CloudError('not-a-folder', `the mount point ${path} is not a folder`, { code: 'MOUNT_POINT_MISSING', hint: 'Choose an empty folder.' })
+    throw new CloudError('not-a-folder', `the mount point ${path} is not a folder`, {
+      code: 'MOUNT_POINT_MISSING',
+      hint: 'Choose an empty folder.',
+    })
   }
   if (!(await look(clock, path, isEmpty(real)))) {
     throw new CloudError('not-empty', `the mount point ${path} is not empty`, {
@@ -107,7 +110,10 @@ async function look<T>(clock: Clock, path: string, work: Promise<T>): Promise<T>
       })
     }
     if (error.kind === 'access' || error.kind === 'permission') {
-      throw new CloudError('access', `the mount point ${path} may not be looked at by the user of the service`, { cause: caught, code: 'NO_MOUNT_RIGHT' })
+      throw new CloudError('access', `the mount point ${path} may not be looked at by the user of the service`, {
+        cause: caught,
+        code: 'NO_MOUNT_RIGHT',
+      })
     }
     if (error.code === 'ENOTCONN') {
       throw new CloudError('exists', `a mount whose program is gone lies on ${path}`, {

@@ -32,7 +32,13 @@ function runnerWith(actions: Partial<MountActions>): MountRunner {
     log: () => {},
     onChange: () => {},
     onAlert: (_severity, reason) => done.push(reason),
-    actions: { bringUp: noted('up'), takeDown: noted('down'), replaceWorker: noted('replace'), abort: () => done.push('abort'), ...actions },
+    actions: {
+      bringUp: noted('up'),
+      takeDown: noted('down'),
+      replaceWorker: noted('replace'),
+      abort: () => done.push('abort'),
+      ...actions,
+    },
   })
 }
 

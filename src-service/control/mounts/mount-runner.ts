@@ -103,7 +103,10 @@ export class MountRunner {
       }
       // Who asked no longer waits; what was asked for goes on.
       const onAbort = () => settle(CloudError.from(signal.reason))
-      if (signal.aborted) { onAbort(); return; }
+      if (signal.aborted) {
+        onAbort()
+        return
+      }
       signal.addEventListener('abort', onAbort)
       this.#waiters[what].add(settle)
       this.input(input)
@@ -113,31 +116,41 @@ export class MountRunner {
   #do(effect: Effect): void {
     const { actions, clock, onAlert } = this.#options
     switch (effect.kind) {
-      case 'bringUp':
-        { this.#run(
+      case 'bringUp': {
+        this.#run(
           (signal) => actions.bringUp(signal).then((): Input => ({ kind: 'up' })),
           (error) => ({ kind: 'upFailed', error }),
-        ); return; }
-      case 'takeDown':
-        { this.#run(
+        )
+        return
+      }
+      case 'takeDown': {
+        this.#run(
           (signal) => actions.takeDown(effect, signal).then((): Input => ({ kind: 'down' })),
           (error) => ({ kind: 'downRefused', error }),
-        ); return; }
-      case 'wait':
-        { this.#run(
+        )
+        return
+      }
+      case 'wait': {
+        this.#run(
           (signal) => pause(clock, effect.milliseconds, signal).then((): Input => ({ kind: 'retryDue' })),
           (error) => ({ kind: 'upFailed', error }),
-        ); return; }
+        )
+        return
+      }
       case 'replaceWorker':
         void actions.replaceWorker(effect.delayMs)
         return
-      case 'abort':
-        { actions.abort(); return; }
+      case 'abort': {
+        actions.abort()
+        return
+      }
       case 'answer':
         for (const settle of [...this.#waiters[effect.to]]) settle(effect.error)
         return
-      case 'alert':
-        { onAlert(effect.severity, effect.reason, effect.message); return; }
+      case 'alert': {
+        onAlert(effect.severity, effect.reason, effect.message)
+        return
+      }
     }
   }
 

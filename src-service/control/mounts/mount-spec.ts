@@ -94,7 +94,10 @@ function checkTaken(path: string, others: readonly string[]): void {
 function checkAround(path: string, others: readonly string[]): void {
   const below = others.find((other) => other.startsWith(`${path}/`))
   if (below === undefined) return
-  throw new CloudError('invalid', `${path} contains the mount point ${below}`, { code: 'PATH_OVERLAP', hint: 'Choose a folder outside of it.' })
+  throw new CloudError('invalid', `${path} contains the mount point ${below}`, {
+    code: 'PATH_OVERLAP',
+    hint: 'Choose a folder outside of it.',
+  })
 }
 
 function checkRemote(record: NewMount, account: KnownAccount, others: MountSurroundings['others']): void {
@@ -116,10 +119,15 @@ function checkNumbers(record: NewMount): void {
   if (!Number.isSafeInteger(cacheSize) || cacheSize < minCacheSize) {
     throw new CloudError('invalid', `a cache of ${cacheSize} bytes is too small`, { hint: 'At least 1 MiB; a few GiB are usual.' })
   }
-  for (const [name, value] of [['uid', uid], ['gid', gid]] as const) {
-    if (!Number.isInteger(value) || value < 0 || value > 0xffff_fffe) throw new CloudError('invalid', `${name} ${value} is not the number of a user or group`)
+  for (const [name, value] of [
+    ['uid', uid],
+    ['gid', gid],
+  ] as const) {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffff_fffe)
+      throw new CloudError('invalid', `${name} ${value} is not the number of a user or group`)
   }
-  if (!Number.isInteger(umask) || umask < 0 || umask > 0o777) throw new CloudError('invalid', 'umask is an octal number between 000 and 777')
+  if (!Number.isInteger(umask) || umask < 0 || umask > 0o777)
+    throw new CloudError('invalid', 'umask is an octal number between 000 and 777')
 }
 
 /** `a/b`: no slash at either end, no `.` and `..`. */

@@ -2,7 +2,14 @@ import { pause } from '../../common/clock.ts'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Adopted } from '../../common/frames/adoption.ts'
-import { defaultGeometry, type DriveStatus, type Method, type Methods, type OpenDrive, type WorkerEvent } from '../../common/frames/messages.ts'
+import {
+  defaultGeometry,
+  type DriveStatus,
+  type Method,
+  type Methods,
+  type OpenDrive,
+  type WorkerEvent,
+} from '../../common/frames/messages.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { WriteLog } from '../../common/telemetry/log.ts'
 import { bookDeath, DeathRate, holdsRequests } from './death-record.ts'
@@ -136,7 +143,10 @@ export class Supervisor {
       const [connection, plan] = [this.#connection, this.#plan]
       if (connection === undefined || plan === undefined) return
       worker = await this.#takeWorker()
-      if (connection !== this.#connection) { await this.#retire(); return; }
+      if (connection !== this.#connection) {
+        await this.#retire()
+        return
+      }
       await worker.link.call('open', plan.open, { deadlineMs: openMs })
       await this.#attach(worker, connection, plan, true)
       this.#serve()
@@ -220,7 +230,14 @@ export class Supervisor {
     await records.save({ ...record, device: '' })
     const fuseFd = await mountFuse(native, options)
     const memoryFd = native.createRequestMemory(defaultGeometry)
-    const unknown = { fuseFd, memoryFd, page: native.mapHeader(memoryFd), path: options.path, device: '', backing: new Map<number, number>() }
+    const unknown = {
+      fuseFd,
+      memoryFd,
+      page: native.mapHeader(memoryFd),
+      path: options.path,
+      device: '',
+      backing: new Map<number, number>(),
+    }
     this.#connection = unknown
     this.#ended = settlable()
     const device = mountedAt(await readMountTable(), options.path)?.device ?? ''
@@ -230,12 +247,22 @@ export class Supervisor {
     return this.#connection
   }
 
-  async #attach(worker: WorkerProcess, connection: KernelConnection, plan: MountPlan, takenOver: boolean, signal?: AbortSignal): Promise<void> {
+  async #attach(
+    worker: WorkerProcess,
+    connection: KernelConnection,
+    plan: MountPlan,
+    takenOver: boolean,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { mountId, readOnly } = plan.open
     const params = { mountId, takenOver, mountPoint: connection.path, revision: plan.revision, backing: [...connection.backing] }
     const allowPassthrough = readOnly && this.#host.native.canMount()
     const fds = [connection.fuseFd, connection.memoryFd]
-    await worker.link.call('attach', { ...params, allowPassthrough }, { deadlineMs: attachMs, fds, ...(signal === undefined ? {} : { signal }) })
+    await worker.link.call(
+      'attach',
+      { ...params, allowPassthrough },
+      { deadlineMs: attachMs, fds, ...(signal === undefined ? {} : { signal }) },
+    )
   }
 
   #take(worker: WorkerProcess, event: WorkerEvent, fds: readonly number[]): void {
@@ -251,8 +278,10 @@ export class Supervisor {
   #handle(worker: WorkerProcess, event: WorkerEvent, fds: readonly number[]): void {
     const { native } = this.#host
     switch (event.event) {
-      case 'changed':
-        { this.askStatus(); return; }
+      case 'changed': {
+        this.askStatus()
+        return
+      }
       case 'disconnected':
         this.#ended.resolve()
         void this.#reportEnd()
@@ -261,13 +290,16 @@ export class Supervisor {
         const [fd] = fds
         const connection = this.#connection
         const id = connection === undefined || fd === undefined ? 0 : registerBacking(native, connection, event.node, fd)
-        worker.link.answerBacking(event.mountId, event.ticket, id); return;
+        worker.link.answerBacking(event.mountId, event.ticket, id)
+        return
       }
       case 'closeBacking':
         if (this.#connection !== undefined) forgetBacking(native, this.#connection, event.node, event.backingId)
         return
-      case 'alert':
-        { this.#host.onAlert(event.severity, event.reason, event.message); return; }
+      case 'alert': {
+        this.#host.onAlert(event.severity, event.reason, event.message)
+        return
+      }
     }
   }
 

@@ -99,7 +99,8 @@ class Link implements WorkerLink {
         onClose: (code) => this.#end(new CloudError('offline', 'the worker is gone', code === undefined ? {} : { code })),
       })
     } catch (caught) {
-      this.#end(CloudError.from(caught)); return;
+      this.#end(CloudError.from(caught))
+      return
     }
     const { uid, pid } = this.#channel.peer
     if (uid !== this.#options.uid) this.#end(new CloudError('access', 'a stranger listens on the socket of a worker'))
@@ -114,7 +115,9 @@ class Link implements WorkerLink {
   }
 
   adopt(mountId: string, deadlineMs: number): Promise<AdoptAnswer> {
-    return this.#wait(this.#adoptions, mountId, 'the worker did not hand over its mount in time', { deadlineMs }, () => this.#send({ mountId }, []))
+    return this.#wait(this.#adoptions, mountId, 'the worker did not hand over its mount in time', { deadlineMs }, () =>
+      this.#send({ mountId }, []),
+    )
   }
 
   answerBacking(mountId: string, ticket: number, backingId: number): void {
@@ -128,8 +131,14 @@ class Link implements WorkerLink {
 
   #wait<K, T>(table: Map<K, Waiting<T>>, key: K, late: string, options: CallOptions, send: () => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.#closed) { reject(new CloudError('offline', 'the worker is gone')); return; }
-      if (options.signal?.aborted === true) { reject(new CloudError('cancelled', 'cancelled')); return; }
+      if (this.#closed) {
+        reject(new CloudError('offline', 'the worker is gone'))
+        return
+      }
+      if (options.signal?.aborted === true) {
+        reject(new CloudError('cancelled', 'cancelled'))
+        return
+      }
       const settle = () => {
         stopTimer()
         options.signal?.removeEventListener('abort', onAbort)
@@ -169,7 +178,10 @@ class Link implements WorkerLink {
     try {
       const parsed = this.#joiner.take(message.data)
       if (parsed === undefined || this.#closed) return
-      if (this.#hello === undefined) { this.#welcome(parseHello(parsed)); return; }
+      if (this.#hello === undefined) {
+        this.#welcome(parseHello(parsed))
+        return
+      }
       const adopted = asAdopted(parsed)
       kept = adopted === undefined ? this.#take(parsed as Frame, message.fds) : this.#takeAdopted(adopted, message.fds)
     } catch (caught) {

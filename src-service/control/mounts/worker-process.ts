@@ -73,7 +73,10 @@ export class WorkerProcess {
   }
 
   event(event: WorkerEvent, fds: readonly number[]): void {
-    if (this.#listener !== undefined) { this.#listener.onEvent(event, fds); return; }
+    if (this.#listener !== undefined) {
+      this.#listener.onEvent(event, fds)
+      return
+    }
     for (const fd of fds) this.#host.native.closeFd(fd)
   }
 
@@ -107,7 +110,10 @@ export class WorkerProcess {
   /** The link broke or the process ended: what counts is the process. */
   ended(): void {
     if (this.#lost || this.#killed) return
-    if (this.isGone()) { this.#lose(); return; }
+    if (this.isGone()) {
+      this.#lose()
+      return
+    }
     void this.#untilGone(afterKillMs).then(() => (this.isGone() ? this.#lose() : this.kill('its channel broke')))
   }
 
@@ -161,7 +167,10 @@ export class WorkerProcess {
     this.#stopPinging = clock.after(pingEveryMs, () => {
       // A late timer means that this process stood still: the worker's answers may lie unread.
       if (clock.monotonic() - planned > pingEveryMs) this.#lastPong = clock.monotonic()
-      if (clock.monotonic() - this.#lastPong > silenceMs) { this.kill(`it has not answered for ${silenceMs / 1000} s`); return; }
+      if (clock.monotonic() - this.#lastPong > silenceMs) {
+        this.kill(`it has not answered for ${silenceMs / 1000} s`)
+        return
+      }
       this.link.call('ping', {}, { deadlineMs: silenceMs }).then(
         () => {
           this.#lastPong = clock.monotonic()
@@ -228,7 +237,12 @@ async function spawnDetached(host: WorkerHost, args: readonly string[]): Promise
   const output = await open(outputFile(host), 'a', 0o600)
   try {
     // A session of its own: it outlives this process and its terminal. Nothing but the output is inherited.
-    const child = spawn(process.execPath, args, { cwd: '/', detached: true, stdio: ['ignore', output.fd, output.fd], env: workerEnvironment() })
+    const child = spawn(process.execPath, args, {
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd],
+      env: workerEnvironment(),
+    })
     child.on('error', (error) => host.log('error', 'a worker could not be started', { error: error.message }))
     child.unref()
     return child

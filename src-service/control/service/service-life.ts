@@ -47,7 +47,8 @@ export class ServiceLife implements ServiceControl {
     this.#native.notifySystemd('STOPPING=1')
     this.#ending ??= mounts.shutdown(uploadTimeoutMs)
     const unsent = await this.#ending
-    for (const { name, queue } of unsent) log.write('warn', `'${name}' still has ${queue.files} files (${queue.bytes} bytes) to upload; they are kept`)
+    for (const { name, queue } of unsent)
+      log.write('warn', `'${name}' still has ${queue.files} files (${queue.bytes} bytes) to upload; they are kept`)
     setTimeout(() => void this.#end(), farewellMs)
     return unsent
   }

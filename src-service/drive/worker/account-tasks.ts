@@ -20,11 +20,16 @@ export function probeAccount(open: OpenConnector, account: Account & { readonly 
 }
 
 /** The entries of one folder, folders first, by name; at most `limit`. */
-export function browseAccount(open: OpenConnector, account: Account & { readonly path: string; readonly limit: number }, log: Log): Promise<BrowseResult> {
+export function browseAccount(
+  open: OpenConnector,
+  account: Account & { readonly path: string; readonly limit: number },
+  log: Log,
+): Promise<BrowseResult> {
   return withConnector(open, account, log, async (connector) => {
     const signal = AbortSignal.timeout(browseMs)
     const path = account.path.split('/').filter((name) => name !== '')
-    if (path.some((name) => name === '.' || name === '..')) throw new CloudError('invalid', `'${account.path}' is not a folder of an account`)
+    if (path.some((name) => name === '.' || name === '..'))
+      throw new CloudError('invalid', `'${account.path}' is not a folder of an account`)
     const folder = await resolveFolder(connector, path, signal)
     const entries: BrowseResult['entries'][number][] = []
     for await (const page of connector.list(folder, signal)) {

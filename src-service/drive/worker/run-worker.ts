@@ -125,12 +125,16 @@ class MountWorker implements WorkerTasks {
     switch (request.method) {
       case 'open':
         return this.#open(request.params)
-      case 'detach':
-        { this.#hosted(request.params.mountId).detach(); return; }
+      case 'detach': {
+        this.#hosted(request.params.mountId).detach()
+        return
+      }
       case 'close':
         return this.#close(request.params.mountId)
-      case 'secrets':
-        { this.#hosted(request.params.mountId).drive.setSecrets(request.params.secrets); return; }
+      case 'secrets': {
+        this.#hosted(request.params.mountId).drive.setSecrets(request.params.secrets)
+        return
+      }
       case 'status':
         return this.#hosted(request.params.mountId).drive.status()
       case 'drain':
@@ -139,8 +143,10 @@ class MountWorker implements WorkerTasks {
         return this.#hosted(request.params.mountId).drive.fileState(request.params.path)
       case 'transfers':
         return this.#hosted(request.params.mountId).drive.transfers(request.params.limit)
-      case 'retry':
-        { this.#hosted(request.params.mountId).drive.retry(request.params.transferId); return; }
+      case 'retry': {
+        this.#hosted(request.params.mountId).drive.retry(request.params.transferId)
+        return
+      }
       case 'probe':
         this.#parts.dropRights(request.params.type)
         return probeAccount(this.#parts.openConnector, request.params, this.log)

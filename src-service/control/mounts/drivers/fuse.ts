@@ -108,7 +108,9 @@ function outcome(child: ChildProcess): Promise<void> {
 const helperPath = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
 
 function runHelper(args: readonly string[]): Promise<void> {
-  return outcome(spawn(helper, args, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'], timeout: unmountDeadlineMs, env: { PATH: helperPath } }))
+  return outcome(
+    spawn(helper, args, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'], timeout: unmountDeadlineMs, env: { PATH: helperPath } }),
+  )
 }
 
 function noFuse(caught: unknown): CloudError {

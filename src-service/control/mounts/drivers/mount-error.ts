@@ -15,7 +15,8 @@ export function mountError(caught: unknown, path: string): CloudError {
       hint: "Write 'user_allow_other' into /etc/fuse.conf, or use --access owner.",
     })
   }
-  if (error.kind === 'busy' || /resource busy/i.test(text)) return new CloudError('busy', `${path} is in use`, { cause: caught, code: 'MOUNT_BUSY' })
+  if (error.kind === 'busy' || /resource busy/i.test(text))
+    return new CloudError('busy', `${path} is in use`, { cause: caught, code: 'MOUNT_BUSY' })
   if (error.code === 'ENOENT' && /spawn/.test(text)) {
     return new CloudError('unsupported', 'fusermount3 is missing', {
       cause: caught,
@@ -24,7 +25,11 @@ export function mountError(caught: unknown, path: string): CloudError {
     })
   }
   if (error.code === 'ENODEV' || /fuse device not found|modprobe fuse/i.test(text)) {
-    return new CloudError('unsupported', 'the kernel has no FUSE', { cause: caught, code: 'NO_FUSE', hint: 'Load the kernel module: modprobe fuse.' })
+    return new CloudError('unsupported', 'the kernel has no FUSE', {
+      cause: caught,
+      code: 'NO_FUSE',
+      hint: 'Load the kernel module: modprobe fuse.',
+    })
   }
   if (/no write access to mountpoint|is owned by/i.test(text)) {
     return new CloudError('access', `${path} belongs to someone else`, {
@@ -41,8 +46,13 @@ export function mountError(caught: unknown, path: string): CloudError {
     })
   }
   if (error.kind === 'not-found' || /no such file/i.test(text)) {
-    return new CloudError('not-found', `${path} does not exist`, { cause: caught, code: 'MOUNT_POINT_MISSING', hint: `Make it: mkdir -p '${path}'` })
+    return new CloudError('not-found', `${path} does not exist`, {
+      cause: caught,
+      code: 'MOUNT_POINT_MISSING',
+      hint: `Make it: mkdir -p '${path}'`,
+    })
   }
-  if (error.kind === 'invalid' || /not mounted|not found in/i.test(text)) return new CloudError('not-found', `${path} is not mounted`, { cause: caught })
+  if (error.kind === 'invalid' || /not mounted|not found in/i.test(text))
+    return new CloudError('not-found', `${path} is not mounted`, { cause: caught })
   return new CloudError('io', `mounting on ${path}: ${text}`, { cause: caught, ...(error.code === undefined ? {} : { code: error.code }) })
 }
