@@ -2,19 +2,19 @@ import { pause } from '../../common/clock.ts'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Adopted } from '../../common/frames/adoption.ts'
-import {
-  defaultGeometry,
-  type DriveStatus,
-  type Method,
-  type Methods,
-  type OpenDrive,
-  type WorkerEvent,
-} from '../../common/frames/messages.ts'
+import type { DriveStatus, Method, Methods, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { WriteLog } from '../../common/telemetry/log.ts'
 import { bookDeath, DeathRate, holdsRequests } from './death-record.ts'
-import { abortConnection, type FuseMountOptions, mountFuse, raiseReadAhead } from './drivers/fuse.ts'
-import { closeConnection, forgetBacking, type KernelConnection, registerBacking } from './kernel-connection.ts'
+import { abortConnection, type FuseMountOptions } from './drivers/fuse.ts'
+import {
+  closeConnection,
+  forgetBacking,
+  type KernelConnection,
+  makeConnection,
+  raiseReadAheadWhenAgreed,
+  registerBacking,
+} from './kernel-connection.ts'
 import type { Input } from './mount-machine.ts'
 import { lookAtMountPoint } from './mount-point.ts'
 import type { MountRecords } from './mount-records.ts'
@@ -114,6 +114,7 @@ export class Supervisor {
       const connection = await this.#connect({ ...plan.kernel, path })
       await this.#attach(worker, connection, plan, false, signal)
       if (worker.isLost || signal.aborted) throw new CloudError('unavailable', 'the worker ended while the mount came up')
+      void raiseReadAheadWhenAgreed(this.#host.clock, connection)
     } catch (caught) {
       await this.#undo()
       throw CloudError.from(caught)
@@ -226,25 +227,10 @@ export class Supervisor {
 
   async #connect(options: FuseMountOptions): Promise<KernelConnection> {
     const { native, records, mountId } = this.#host
-    const record = { mountId, path: options.path, source: options.source }
-    await records.save({ ...record, device: '' })
-    const fuseFd = await mountFuse(native, options)
-    const memoryFd = native.createRequestMemory(defaultGeometry)
-    const unknown = {
-      fuseFd,
-      memoryFd,
-      page: native.mapHeader(memoryFd),
-      path: options.path,
-      device: '',
-      backing: new Map<number, number>(),
-    }
-    this.#connection = unknown
     this.#ended = settlable()
-    const device = mountedAt(await readMountTable(), options.path)?.device ?? ''
-    this.#connection = { ...unknown, device }
-    await records.save({ ...record, device })
-    await raiseReadAhead(device)
-    return this.#connection
+    const connection = await makeConnection(native, records, mountId, options)
+    this.#connection = connection
+    return connection
   }
 
   async #attach(
