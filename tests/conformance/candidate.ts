@@ -97,8 +97,9 @@ export function put(
   place: RemotePlace,
   contents: string | Buffer,
   precondition: Precondition = absent,
+  abort = signal,
 ): Promise<RemoteEntry> {
-  return connector.write(place, 'file', sourceOf(contents), writeOptions(precondition), signal)
+  return connector.write(place, 'file', sourceOf(contents), writeOptions(precondition), abort)
 }
 
 export async function readAll(connector: Connector, place: RemotePlace, start: number, end: number, rev: string): Promise<Buffer> {

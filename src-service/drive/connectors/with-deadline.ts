@@ -1,7 +1,10 @@
-/** Puts an end to calls that hang: the caller gets `timeout`, also from a connector that ignores its signal. */
+/**
+ * Puts an end to calls that hang: the caller gets `timeout`, also from a connector that ignores its signal. A change that is given
+ * up, by the deadline or by its caller, has a moment to end first: whoever looks next whether it was done must not look too early.
+ */
 import { CloudError } from '../../common/errors.ts'
 import type { Connector, UploadSource, WriteOptions } from './connector.ts'
-import { aroundPages, wrapConnector } from './wrap-connector.ts'
+import { aroundPages, isReading, wrapConnector } from './wrap-connector.ts'
 import type { Operation } from './wrap-connector.ts'
 
 /** Milliseconds. */
@@ -14,27 +17,26 @@ export interface Deadlines {
   readonly write: number
   /** Calls during which a server may copy contents; a cloud is quiet while it copies. */
   readonly copying: number
+  /** How long a change that was given up may take to end. */
+  readonly grace: number
 }
 
-/** How long a write that was given up may take to end, ms. */
-const longestSettling = 10_000
-
-export const defaultDeadlines: Deadlines = { metadata: 15_000, read: 60_000, write: 120_000, copying: 600_000 }
+export const defaultDeadlines: Deadlines = { metadata: 15_000, read: 60_000, write: 120_000, copying: 600_000, grace: 10_000 }
 
 export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDeadlines): Connector {
   return wrapConnector(
     inner,
     async (operation, signal, run) => {
-      using watch = new Watch(signal, durationOf(operation, deadlines), operation)
+      using watch = new Watch(signal, durationOf(operation, deadlines), isReading(operation) ? 0 : deadlines.grace, operation)
       return await watch.guard(run(watch.signal))
     },
     {
       async *list(folder, signal) {
-        using watch = new Watch(signal, deadlines.metadata, 'list')
+        using watch = new Watch(signal, deadlines.metadata, 0, 'list')
         yield* aroundPages(inner.list(folder, watch.signal), (next) => watch.guard(next()))
       },
       async *read(place, start, end, rev, signal) {
-        using watch = new Watch(signal, deadlines.read, 'read')
+        using watch = new Watch(signal, deadlines.read, 0, 'read')
         const chunks = inner.read(place, start, end, rev, watch.signal)[Symbol.asyncIterator]()
         let finished = false
         try {
@@ -50,29 +52,11 @@ export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDea
         }
       },
       async write(place, type, source, options, signal) {
-        using watch = new Watch(signal, deadlines.write, 'write')
-        const writing = inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal)
-        try {
-          return await watch.guard(writing)
-        } catch (caught) {
-          // The caller looks next whether the object was made: one that is made after that look would be nobody's.
-          await settled(writing, Math.min(longestSettling, deadlines.write))
-          throw caught
-        }
+        using watch = new Watch(signal, deadlines.write, deadlines.grace, 'write')
+        return await watch.guard(inner.write(place, type, watchedSource(source, watch), watchedOptions(options, watch), watch.signal))
       },
     },
   )
-}
-
-function settled(promise: Promise<unknown>, milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    const end = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-    promise.then(end, end)
-  })
 }
 
 function durationOf(operation: Operation, deadlines: Deadlines): number {
@@ -114,18 +98,22 @@ function watchedOptions(options: WriteOptions, watch: Watch): WriteOptions {
 class Watch implements Disposable {
   readonly #controller = new AbortController()
   readonly #outer: AbortSignal
+  readonly #grace: number
   readonly #timer: NodeJS.Timeout
   readonly #onAbort: () => void
+  #graceTimer: NodeJS.Timeout | undefined
+  #givenUp: CloudError | null = null
   #fail: ((error: CloudError) => void) | null = null
 
-  constructor(outer: AbortSignal, milliseconds: number, what: string) {
+  constructor(outer: AbortSignal, milliseconds: number, grace: number, what: string) {
     if (outer.aborted) throw CloudError.from(outer.reason)
     this.#outer = outer
-    this.#onAbort = () => this.#end(CloudError.from(outer.reason))
+    this.#grace = grace
+    this.#onAbort = () => this.#giveUp(CloudError.from(outer.reason))
     outer.addEventListener('abort', this.#onAbort, { once: true })
     this.#timer = setTimeout(() => {
       // Between two steps of a stream it is the consumer who takes its time.
-      if (this.#fail) this.#end(new CloudError('timeout', `${what}: no answer for ${milliseconds / 1000} s`))
+      if (this.#fail) this.#giveUp(new CloudError('timeout', `${what}: no answer for ${milliseconds / 1000} s`))
     }, milliseconds)
   }
 
@@ -145,11 +133,12 @@ class Watch implements Disposable {
       promise.then(
         (value) => {
           this.#fail = null
-          resolve(value)
+          if (this.#givenUp) reject(this.#givenUp)
+          else resolve(value)
         },
         (caught: unknown) => {
           this.#fail = null
-          reject(CloudError.from(caught))
+          reject(this.#givenUp ?? CloudError.from(caught))
         },
       )
     })
@@ -157,12 +146,15 @@ class Watch implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
+    clearTimeout(this.#graceTimer)
     this.#outer.removeEventListener('abort', this.#onAbort)
   }
 
-  #end(error: CloudError): void {
-    const fail = this.#fail
+  #giveUp(error: CloudError): void {
+    if (this.#givenUp) return
+    this.#givenUp = error
     this.#controller.abort(error)
-    fail?.(error)
+    if (this.#grace === 0) this.#fail?.(error)
+    else this.#graceTimer = setTimeout(() => this.#fail?.(error), this.#grace)
   }
 }

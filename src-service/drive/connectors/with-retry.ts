@@ -4,8 +4,7 @@
  */
 import { CloudError } from '../../common/errors.ts'
 import type { Connector, UploadHandle } from './connector.ts'
-import { aroundPages, wrapConnector } from './wrap-connector.ts'
-import type { Operation } from './wrap-connector.ts'
+import { aroundPages, isReading, wrapConnector } from './wrap-connector.ts'
 
 export interface RetryPolicy {
   /** Tries in all. */
@@ -90,19 +89,6 @@ async function repeat<T>(
       if (failures >= policy.tries || !again(error)) throw error
       await pause(policy, failures, error, signal)
     }
-  }
-}
-
-function isReading(operation: Operation): boolean {
-  switch (operation) {
-    case 'check':
-    case 'list':
-    case 'stat':
-    case 'read':
-    case 'usage':
-      return true
-    default:
-      return false
   }
 }
 

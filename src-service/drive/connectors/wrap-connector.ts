@@ -16,6 +16,20 @@ export type Operation =
   | 'usage'
   | 'measure'
 
+/** Changes nothing, so that it may be repeated and may be left behind. */
+export function isReading(operation: Operation): boolean {
+  switch (operation) {
+    case 'check':
+    case 'list':
+    case 'stat':
+    case 'read':
+    case 'usage':
+      return true
+    default:
+      return false
+  }
+}
+
 /** Runs one call, or one page of a listing; the signal that `run` gets is what the connector below sees. */
 export type Call = <T>(operation: Operation, signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>) => Promise<T>
 

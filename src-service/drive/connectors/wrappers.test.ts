@@ -172,7 +172,7 @@ describe('retry', () => {
 })
 
 describe('deadline', () => {
-  const short = { metadata: 40, read: 40, write: 40, copying: 40 }
+  const short = { metadata: 40, read: 40, write: 40, copying: 40, grace: 40 }
   const never = () => new Promise<never>(() => undefined)
 
   test('a call that hangs and ignores its signal ends', async () => {
@@ -242,28 +242,36 @@ describe('deadline', () => {
     expect(await refusal(connector.write(at('stuck'), 'file', source(10_000), writeOptions(absent), signal))).toBe('timeout')
   })
 
-  test('a write that was given up has ended before its caller goes on', async () => {
-    let ended = false
-    const slow = Object.create(failing, {
-      write: {
-        value: async () => {
-          await sleep(60)
-          ended = true
-        },
-      },
-    }) as Connector
-    const abort = new AbortController()
-    setTimeout(() => abort.abort(), 10)
-    const source = { size: 0, read: () => Promise.resolve(Buffer.alloc(0)) }
-    expect(await refusal(withDeadline(slow).write(at('a'), 'file', source, writeOptions(absent), abort.signal))).toBe('cancelled')
-    expect(ended).toBe(true)
-  })
-
   test('an abort from outside is cancelled, at once', async () => {
     const hanging = Object.create(failing, { stat: { value: never } }) as Connector
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 10)
     expect(await refusal(withDeadline(hanging).stat(at('a'), 'any', abort.signal))).toBe('cancelled')
+  })
+
+  test.each(['abort', 'deadline'])('a change that was given up (%s) has ended before its caller goes on', async (by) => {
+    let ended = false
+    const slowly = async () => {
+      await sleep(90)
+      ended = true
+    }
+    const slow = Object.create(failing, { write: { value: slowly }, makeFolder: { value: slowly } }) as Connector
+    const connector = withDeadline(slow, { ...short, grace: 1000 })
+    for (const change of [
+      (abort: AbortSignal) => put(connector, at('a'), '', absent, abort),
+      (abort: AbortSignal) => connector.makeFolder(at('a'), {}, abort),
+    ]) {
+      const abort = new AbortController()
+      if (by === 'abort') setTimeout(() => abort.abort(), 10)
+      ended = false
+      expect(await refusal(change(abort.signal))).toBe(by === 'abort' ? 'cancelled' : 'timeout')
+      expect(ended).toBe(true)
+    }
+  })
+
+  test('but its caller does not wait for ever', async () => {
+    const hanging = Object.create(failing, { write: { value: never } }) as Connector
+    expect(await refusal(put(withDeadline(hanging, short), at('a'), ''))).toBe('timeout')
   })
 })
 

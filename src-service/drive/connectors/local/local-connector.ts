@@ -44,8 +44,8 @@ export class LocalConnector implements Connector {
     this.capabilities = native ? localDescriptor.capabilities : withoutNative(localDescriptor.capabilities)
   }
 
-  async check(): Promise<void> {
-    await this.#folder([], async (folder) => {
+  async check(signal: AbortSignal): Promise<void> {
+    await this.#folder([], signal, async (folder) => {
       await fs.promises.access(folder.self, fs.constants.R_OK | fs.constants.X_OK)
       await sweepTemps(folder)
     })
@@ -57,8 +57,8 @@ export class LocalConnector implements Connector {
     yield* listFolder(this.#native, root.path, place.path, signal)
   }
 
-  async stat(place: RemotePlace, type: 'file' | 'folder' | 'any'): Promise<RemoteEntry | null> {
-    const found = await this.#at(place, async (folder, name) => {
+  async stat(place: RemotePlace, type: 'file' | 'folder' | 'any', signal: AbortSignal): Promise<RemoteEntry | null> {
+    const found = await this.#at(place, signal, async (folder, name) => {
       const stats = await lstatOrNull(folder.entry(name))
       if (!stats || (type === 'folder' && !stats.isDirectory()) || (type === 'file' && stats.isDirectory())) return null
       return await this.#entry(folder.entry(name), name)
@@ -72,7 +72,7 @@ export class LocalConnector implements Connector {
   }
 
   async *read(place: RemotePlace, start: number, end: number, rev: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const handle = await this.#at(place, (folder, name) => openFile(folder.entry(name)))
+    const handle = await this.#at(place, signal, (folder, name) => openFile(folder.entry(name)))
     try {
       yield* readFile(handle, start, end, rev, signal)
     } finally {
@@ -87,15 +87,15 @@ export class LocalConnector implements Connector {
     options: WriteOptions,
     signal: AbortSignal,
   ): Promise<RemoteEntry> {
-    return await this.#at(place, (folder, name) =>
-      this.#replace(folder, name, options.precondition, type, options.posix, async (temp) => {
+    return await this.#at(place, signal, (folder, name) =>
+      this.#replace(folder, name, options.precondition, type, options.posix, signal, async (temp) => {
         await makeNode(this.#native, temp, type, source, options, signal)
       }),
     )
   }
 
-  async makeFolder(place: RemotePlace, posix: PosixAttributes): Promise<RemoteEntry> {
-    return await this.#at(place, async (folder, name) => {
+  async makeFolder(place: RemotePlace, posix: PosixAttributes, signal: AbortSignal): Promise<RemoteEntry> {
+    return await this.#at(place, signal, async (folder, name) => {
       const path = folder.entry(name)
       await fs.promises.mkdir(path, { mode: 0o777 })
       await applyPosix(this.#native, { path, type: 'folder', posix })
@@ -103,8 +103,8 @@ export class LocalConnector implements Connector {
     })
   }
 
-  async remove(place: RemotePlace, type: RemoteType, precondition: Precondition): Promise<void> {
-    await this.#at(place, async (folder, name) => {
+  async remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void> {
+    await this.#at(place, signal, async (folder, name) => {
       const path = folder.entry(name)
       if (!(await exists(path))) return
       if (precondition.kind === 'rev') await requireRev(path, precondition.rev)
@@ -113,7 +113,7 @@ export class LocalConnector implements Connector {
         await fs.promises.unlink(path)
         return
       }
-      await this.#folder(place.path, sweepTemps)
+      await this.#folder(place.path, signal, sweepTemps)
       await fs.promises.rmdir(path)
     })
   }
@@ -124,10 +124,11 @@ export class LocalConnector implements Connector {
     type: RemoteType,
     precondition: Precondition,
     replace: Precondition | null,
+    signal: AbortSignal,
   ): Promise<RemoteEntry> {
-    return await this.#at(from, async (source, oldName) => {
+    return await this.#at(from, signal, async (source, oldName) => {
       if (precondition.kind === 'rev') await requireRev(source.entry(oldName), precondition.rev)
-      return await this.#at(to, async (target, newName) => {
+      return await this.#at(to, signal, async (target, newName) => {
         if (!replace || replace.kind === 'absent') await renameNew(source.entry(oldName), target.entry(newName), type)
         else {
           if (replace.kind === 'rev') await requireRev(target.entry(newName), replace.rev)
@@ -138,11 +139,18 @@ export class LocalConnector implements Connector {
     })
   }
 
-  async copy(from: RemotePlace, to: RemotePlace, rev: string, posix: PosixAttributes, target: Precondition): Promise<RemoteEntry> {
-    const handle = await this.#at(from, (folder, name) => openFile(folder.entry(name)))
+  async copy(
+    from: RemotePlace,
+    to: RemotePlace,
+    rev: string,
+    posix: PosixAttributes,
+    target: Precondition,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry> {
+    const handle = await this.#at(from, signal, (folder, name) => openFile(folder.entry(name)))
     try {
-      return await this.#at(to, (folder, name) =>
-        this.#replace(folder, name, target, 'file', posix, async (temp) => {
+      return await this.#at(to, signal, (folder, name) =>
+        this.#replace(folder, name, target, 'file', posix, signal, async (temp) => {
           const before = revOf(await handle.stat({ bigint: true }))
           await fs.promises.copyFile(`/proc/self/fd/${handle.fd}`, temp, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE)
           const after = revOf(await handle.stat({ bigint: true }))
@@ -154,8 +162,14 @@ export class LocalConnector implements Connector {
     }
   }
 
-  async setAttributes(place: RemotePlace, type: RemoteType, posix: PosixAttributes, precondition: Precondition): Promise<RemoteEntry> {
-    return await this.#at(place, async (folder, name) => {
+  async setAttributes(
+    place: RemotePlace,
+    type: RemoteType,
+    posix: PosixAttributes,
+    precondition: Precondition,
+    signal: AbortSignal,
+  ): Promise<RemoteEntry> {
+    return await this.#at(place, signal, async (folder, name) => {
       const path = folder.entry(name)
       if (precondition.kind === 'rev') await requireRev(path, precondition.rev)
       const stats = await fs.promises.lstat(path, { bigint: true })
@@ -170,9 +184,9 @@ export class LocalConnector implements Connector {
     return { total: blocks * bsize, used: (blocks - bfree) * bsize, free: bavail * bsize }
   }
 
-  async measure(write: boolean): Promise<readonly CapabilityCheck[]> {
+  async measure(write: boolean, signal: AbortSignal): Promise<readonly CapabilityCheck[]> {
     if (!write) return []
-    return await this.#folder([], async (folder) => {
+    return await this.#folder([], signal, async (folder) => {
       const temp = folder.entry(newTempName())
       await fs.promises.writeFile(temp, '', { flag: 'wx' })
       try {
@@ -204,6 +218,7 @@ export class LocalConnector implements Connector {
     precondition: Precondition,
     type: RemoteType,
     posix: PosixAttributes,
+    signal: AbortSignal,
     fill: (temp: Buffer) => Promise<void>,
   ): Promise<RemoteEntry> {
     const temp = folder.entry(newTempName())
@@ -211,6 +226,7 @@ export class LocalConnector implements Connector {
       await fill(temp)
       await applyPosix(this.#native, { path: temp, type, posix })
       if (type !== 'symlink' && type !== 'fifo' && type !== 'socket') await syncFile(temp)
+      signal.throwIfAborted()
       await publish(folder, temp, name, precondition)
     } catch (error) {
       await fs.promises.unlink(temp).catch(() => undefined)
@@ -228,18 +244,21 @@ export class LocalConnector implements Connector {
   }
 
   /** Runs `use` with the folder that holds the object, and the object's name in it. */
-  async #at<T>(place: RemotePlace, use: (folder: OpenFolder, name: Buffer) => Promise<T>): Promise<T> {
+  async #at<T>(place: RemotePlace, signal: AbortSignal, use: (folder: OpenFolder, name: Buffer) => Promise<T>): Promise<T> {
     const name = place.path.at(-1)
-    if (!name) return await this.#folder([], (folder) => use({ ...folder, entry: () => folder.self }, Buffer.from('/')))
+    if (!name) return await this.#folder([], signal, (folder) => use({ ...folder, entry: () => folder.self }, Buffer.from('/')))
     if (isTempName(name)) throw new CloudError('name-invalid', 'this name is kept for files that are being written')
     checkName(name)
-    return await this.#folder(place.path.slice(0, -1), (folder) => use(folder, name))
+    return await this.#folder(place.path.slice(0, -1), signal, (folder) => use(folder, name))
   }
 
-  async #folder<T>(path: readonly Buffer[], use: (folder: OpenFolder) => Promise<T>): Promise<T> {
+  async #folder<T>(path: readonly Buffer[], signal: AbortSignal, use: (folder: OpenFolder) => Promise<T>): Promise<T> {
     const root = await this.#realRoot()
     try {
-      return await withFolder(root.path, path, use)
+      return await withFolder(root.path, path, async (folder) => {
+        signal.throwIfAborted()
+        return await use(folder)
+      })
     } catch (caught) {
       throw CloudError.from(caught)
     }

@@ -50,6 +50,7 @@ async function fillFile(path: Buffer, source: UploadSource, options: WriteOption
   const handle = await fs.promises.open(path, 'wx', 0o666)
   try {
     for (let position = 0; position < source.size; ) {
+      signal.throwIfAborted()
       const chunk = await source.read(position, Math.min(position + chunkSize, source.size), signal)
       if (chunk.length === 0) throw new CloudError('internal', 'the source of an upload ended early')
       for (let written = 0; written < chunk.length; ) {
