@@ -53,7 +53,8 @@ async function main(): Promise<void> {
   const worker = { native, clock: systemClock, places, log: log.write, program }
   const pool = new WorkerPool(worker)
   const accounts = createAccountProber(pool)
-  const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: accounts, descriptors })
+  const { secrets, serving } = vault
+  const providers = createProviders({ table: store.providers, secrets, serving, prober: accounts, descriptors })
 
   const mounts = createMountManager({
     host: {
@@ -68,7 +69,11 @@ async function main(): Promise<void> {
     ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
   })
   providers.onChange((id) => mounts.accountChanged(id))
-  const sweep = () => providers.sweep().catch((caught: unknown) => log.write('info', 'secrets without an account stay for now', { error: CloudError.from(caught) }))
+  vault.onUnlock(() => mounts.accountChanged(null))
+  const sweep = () =>
+    providers
+      .sweep()
+      .catch((caught: unknown) => log.write('info', 'secrets without an account stay for now', { error: CloudError.from(caught) }))
   vault.onUnlock(() => {
     void sweep()
     void giveSecrets(providers, mounts)

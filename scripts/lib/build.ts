@@ -12,8 +12,8 @@ import { notices } from './notices.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = join(root, 'dist')
 
-/** Loaded at run time from node_modules: it finds its binary beside itself. */
-const external = ['better-sqlite3']
+/** Loaded at run time from node_modules: each finds its binary beside itself. */
+const external = ['better-sqlite3', '@napi-rs/keyring', '@node-rs/argon2']
 
 /** The programs, and the threads they start by file name (`x-thread.ts` beside its user becomes `dist/x-thread.js`). */
 function entryPoints(): Record<string, string> {

@@ -6,6 +6,8 @@ interface Package {
   readonly version: string
   readonly license?: string
   readonly dependencies?: Readonly<Record<string, string>>
+  /** Binaries for each system; those of this one are installed. */
+  readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
 /** Folder of the package that a bundled file belongs to, relative to the root; undefined for our own files. */
@@ -22,7 +24,8 @@ function withDependencies(root: string, name: string, seen: Set<string>): Set<st
   const folder = join('node_modules', name)
   if (seen.has(folder) || !existsSync(join(root, folder, 'package.json'))) return seen
   seen.add(folder)
-  for (const dependency of Object.keys(readPackage(join(root, folder)).dependencies ?? {})) withDependencies(root, dependency, seen)
+  const { dependencies, optionalDependencies } = readPackage(join(root, folder))
+  for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) withDependencies(root, dependency, seen)
   return seen
 }
 

@@ -11,7 +11,9 @@ import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
 import { createProviders } from '../../src-service/control/providers/providers.ts'
 import { openStore } from '../../src-service/control/store/open-store.ts'
 import type { Store } from '../../src-service/control/store/store.ts'
-import { createSealedStore } from '../../src-service/control/vault/sealed-store.ts'
+import { createVault } from '../../src-service/control/vault/create-vault.ts'
+import type { ServiceVault } from '../../src-service/control/vault/create-vault.ts'
+import { createKeychain } from '../../src-service/control/vault/keychain.ts'
 import { descriptors } from '../../src-service/drive/connectors/manifest.ts'
 import { createFakeMountManager } from './fake-mount-manager.ts'
 import type { FakeMountManager } from './fake-mount-manager.ts'
@@ -22,6 +24,7 @@ export interface TestService {
   readonly log: Log
   readonly store: Store
   readonly mounts: FakeMountManager
+  readonly vault: ServiceVault
   readonly api: Api
   readonly shutdowns: (number | null)[]
   stop(): Promise<void>
@@ -34,8 +37,13 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'debug' })
   const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 0 })
   const mounts = createFakeMountManager(store.mounts)
-  const secrets = createSealedStore(store.secrets, places.keyFile, systemClock)
-  const providers = createProviders({ table: store.providers, secrets, prober: mounts, descriptors })
+  const vault = createVault({
+    ...{ table: store.vault, clock: systemClock, log: log.write, kind: places.kind },
+    machine: { keyFile: places.keyFile, keychain: createKeychain({ program: [], env: {} }), credentials: undefined },
+    cost: { memoryKiB: 64, passes: 1, lanes: 1 },
+  })
+  await vault.begin()
+  const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: mounts, descriptors })
   const shutdowns: (number | null)[] = []
   const api = await openApi({
     places,
@@ -45,6 +53,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     requests: store.requests,
     providers,
     mounts,
+    vault,
     service: {
       shutdown: (timeout) => {
         shutdowns.push(timeout)
@@ -60,6 +69,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     log,
     store,
     mounts,
+    vault,
     api,
     shutdowns,
     stop: async () => {

@@ -18,6 +18,7 @@ import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
 import type { RequestTable } from '../store/store.ts'
 import { principalOfPeer } from '../users/principal.ts'
+import type { Vault } from '../vault/vault.ts'
 import { browseHandler } from './browse-handler.ts'
 import { principalKey } from './call.ts'
 import { createOnce } from './create-once.ts'
@@ -45,6 +46,7 @@ export interface ApiParts {
   readonly requests: RequestTable
   readonly providers: Providers
   readonly mounts: MountManager
+  readonly vault: Vault
   readonly service: ServiceControl
   /** SO_PEERCRED of a connected socket: `native.peerCredentials`. */
   readonly peerCredentials: (descriptor: number) => { readonly uid: number }

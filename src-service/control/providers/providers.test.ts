@@ -8,7 +8,8 @@ import { Secret } from '../../common/secret.ts'
 import { descriptors } from '../../drive/connectors/manifest.ts'
 import { openStore } from '../store/open-store.ts'
 import type { Store } from '../store/store.ts'
-import { createSealedStore } from '../vault/sealed-store.ts'
+import { createVault } from '../vault/create-vault.ts'
+import { createKeychain } from '../vault/keychain.ts'
 import type { SecretStore } from '../vault/secret-store.ts'
 import type { Account } from './account.ts'
 import { createProviders } from './providers.ts'
@@ -26,7 +27,9 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'providers-'))
   await mkdir(join(folder, 'backups'))
   store = await openStore({ database: join(folder, 'db'), backups: join(folder, 'backups'), lock: join(folder, 'lock'), lockWaitMs: 0 })
-  vault = createSealedStore(store.secrets, join(folder, 'key'), systemClock)
+  const keychain = createKeychain({ program: [], env: {} })
+  const machine = { keyFile: join(folder, 'vault.key'), keychain, credentials: undefined }
+  vault = createVault({ table: store.vault, clock: systemClock, log: () => {}, kind: 'user', machine }).secrets
   probed = []
   probe = () => Promise.resolve([])
   const prober = {
@@ -35,7 +38,7 @@ beforeEach(async () => {
       return probe()
     },
   }
-  providers = createProviders({ table: store.providers, secrets: vault, prober, descriptors })
+  providers = createProviders({ table: store.providers, secrets: vault, serving: vault, prober, descriptors })
 })
 afterEach(async () => {
   await store.close()

@@ -6,6 +6,7 @@ import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { checkName } from '../store/names.ts'
 import type { Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
 import type { ProviderTable } from '../store/store.ts'
+import { namedOwner } from '../vault/secret-store.ts'
 import type { Account, AccountProber, CapabilityCheck } from './account.ts'
 import { createAccountRules } from './account-rules.ts'
 
@@ -22,7 +23,7 @@ export interface Providers {
   remove(id: string, revision: number | null): Promise<void>
   /** Tries a saved account. */
   test(id: string, remoteRoot: string, signal: AbortSignal): Promise<readonly CapabilityCheck[]>
-  /** The account with its secrets, for a worker. `damaged` if a secret does not open. */
+  /** The account with its secrets, for a worker. `damaged` if a secret does not open, `sign-in` (VAULT_LOCKED). */
   account(id: string): Promise<Account>
   /** Calls the listener with the id of an account whose options or secrets changed; the result ends that. */
   onChange(listener: (id: string) => void): () => void
@@ -53,6 +54,7 @@ export interface ProviderUpdate {
 
 /** What `Providers` needs of the vault. */
 export interface AccountSecrets {
+  ready(): Promise<void>
   put(owner: string, name: string, value: Secret): Promise<string>
   get(reference: string): Promise<Secret>
   remove(references: readonly string[]): Promise<void>
@@ -62,11 +64,13 @@ export interface AccountSecrets {
 export interface ProviderParts {
   readonly table: ProviderTable
   readonly secrets: AccountSecrets
+  /** The same secrets for mounts that run: some of them also while the vault is locked. */
+  readonly serving: Pick<AccountSecrets, 'get'>
   readonly prober: AccountProber
   readonly descriptors: readonly Descriptor[]
 }
 
-export function createProviders({ table, secrets, prober, descriptors }: ProviderParts): Providers {
+export function createProviders({ table, secrets, serving, prober, descriptors }: ProviderParts): Providers {
   const rules = createAccountRules(descriptors)
   const listeners = new Set<(id: string) => void>()
   /** Changes come one after the other: reading, deciding and writing belong together. */
@@ -86,9 +90,9 @@ export function createProviders({ table, secrets, prober, descriptors }: Provide
     return provider
   }
 
-  async function accountOf(record: ProviderRecord): Promise<Account> {
+  async function accountOf(record: ProviderRecord, from: Pick<AccountSecrets, 'get'>): Promise<Account> {
     const values: Record<string, Secret> = {}
-    for (const [name, reference] of Object.entries(record.secretRefs)) values[name] = await secrets.get(reference)
+    for (const [name, reference] of Object.entries(record.secretRefs)) values[name] = await from.get(reference)
     return { type: record.type, options: rules.withDefaults(record.type, record.options), secrets: values }
   }
 
@@ -131,6 +135,7 @@ export function createProviders({ table, secrets, prober, descriptors }: Provide
         refuseForeign(stored)
         if (change.name !== undefined) checkName('provider', change.name)
         const { options, replaced, forgotten } = rules.checkChange(stored, change)
+        if (forgotten.length > 0) await secrets.ready()
         const updated = await withSecrets(id, replaced, (references) => {
           const kept = Object.fromEntries(Object.entries(stored.secretRefs).filter(([name]) => !forgotten.includes(name)))
           const name = change.name === undefined ? {} : { name: change.name }
@@ -146,12 +151,13 @@ export function createProviders({ table, secrets, prober, descriptors }: Provide
       inTurn(async () => {
         const stored = await table.get(id)
         refuseForeign(stored)
+        if (Object.keys(stored.secretRefs).length > 0) await secrets.ready()
         await table.remove(id, revision)
         await secrets.remove(Object.values(stored.secretRefs))
       }),
 
-    test: async (id, remoteRoot, signal) => prober.probe(await accountOf(await table.get(id)), remoteRoot, signal),
-    account: async (id) => accountOf(await table.get(id)),
+    test: async (id, remoteRoot, signal) => prober.probe(await accountOf(await table.get(id), secrets), remoteRoot, signal),
+    account: async (id) => accountOf(await table.get(id), serving),
 
     onChange: (listener) => {
       listeners.add(listener)
@@ -161,7 +167,8 @@ export function createProviders({ table, secrets, prober, descriptors }: Provide
     sweep: () =>
       inTurn(async () => {
         const used = new Set((await table.list()).flatMap((record) => Object.values(record.secretRefs)))
-        await secrets.remove((await secrets.list()).map((secret) => secret.id).filter((id) => !used.has(id)))
+        const orphans = (await secrets.list()).filter((secret) => secret.owner !== namedOwner && !used.has(secret.id))
+        await secrets.remove(orphans.map((secret) => secret.id))
       }),
   }
 }

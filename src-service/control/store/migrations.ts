@@ -69,4 +69,28 @@ export const migrations: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    // Rows of version 1 are sealed in another way and have no data key; the vault seals them anew when it first opens.
+    version: 2,
+    sql: `
+      ALTER TABLE secrets ADD COLUMN data_key BLOB NOT NULL DEFAULT x'';
+
+      CREATE TABLE vault (
+        id TEXT PRIMARY KEY,
+        counter INTEGER NOT NULL,
+        catalogue BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        rotated_at INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE vault_slots (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        params TEXT NOT NULL,
+        public_key BLOB NOT NULL,
+        root_key BLOB NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+    `,
+  },
 ]

@@ -31,11 +31,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       get: (name) => call('settings', 'get', name),
       set: (name, value) => call('settings', 'set', name, value),
     },
-    secrets: {
-      insert: (secret) => call('secrets', 'insert', secret),
-      get: (id) => call('secrets', 'get', id),
-      remove: (ids) => call('secrets', 'remove', ids),
-      list: () => call('secrets', 'list'),
+    vault: {
+      read: () => call('vault', 'read'),
+      commit: (change) => call('vault', 'commit', change),
+      secret: (id) => call('vault', 'secret', id),
+      secrets: () => call('vault', 'secrets'),
     },
     requests: {
       find: (request) => call('requests', 'find', request),

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, lt } from 'drizzle-orm'
+import { and, asc, eq, lt } from 'drizzle-orm'
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
@@ -11,9 +11,11 @@ import type {
   ProviderRecord,
   RequestKey,
   SecretRecord,
+  SlotRecord,
+  VaultChange,
 } from './records.ts'
 import type { Store } from './store.ts'
-import { mounts, providers, requestIds, secrets, settings } from './tables.ts'
+import { mounts, providers, requestIds, secrets, settings, vault, vaultSlots } from './tables.ts'
 
 const requestLifetimeMs = 24 * 3600 * 1000
 
@@ -29,7 +31,7 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock):
     providers: providerOperations(database, clock),
     mounts: mountOperations(database, clock),
     settings: settingOperations(database),
-    secrets: secretOperations(database),
+    vault: vaultOperations(database),
     requests: {
       find: (request: RequestKey): string | null => findRequest(database, request, clock.now()),
     },
@@ -128,26 +130,44 @@ function settingOperations(database: BetterSQLite3Database) {
   }
 }
 
-function secretOperations(database: BetterSQLite3Database) {
+function vaultOperations(database: BetterSQLite3Database) {
   return {
-    insert: (secret: SecretRecord): void => {
-      database
-        .insert(secrets)
-        .values({ ...secret, sealed: Buffer.from(secret.sealed) })
-        .run()
+    read: () => {
+      const found = database.select().from(vault).get()
+      return found === undefined ? null : { vault: found, slots: database.select().from(vaultSlots).orderBy(asc(vaultSlots.id)).all() }
     },
-    get: (id: string): SecretRecord => database.select().from(secrets).where(eq(secrets.id, id)).get() ?? absent('secret'),
-    remove: (ids: readonly string[]): void => {
-      database
-        .delete(secrets)
-        .where(inArray(secrets.id, [...ids]))
-        .run()
-    },
-    list: () => {
+    commit: (change: VaultChange): void =>
+      inTransaction(database, () => {
+        if ((database.select().from(vault).get()?.counter ?? 0) !== change.expected) {
+          throw new CloudError('conflict', 'the vault was changed by something else', { hint: 'Restart the service.' })
+        }
+        const goingSecrets = [...change.removeSecrets, ...change.secrets.map((secret) => secret.id)]
+        for (const id of goingSecrets) database.delete(secrets).where(eq(secrets.id, id)).run()
+        const goingSlots = [...change.removeSlots, ...change.slots.map((slot) => slot.id)]
+        for (const id of goingSlots) database.delete(vaultSlots).where(eq(vaultSlots.id, id)).run()
+        for (const slot of change.slots) database.insert(vaultSlots).values(slotRow(slot)).run()
+        for (const secret of change.secrets) database.insert(secrets).values(secretRow(secret)).run()
+        database.delete(vault).run()
+        database
+          .insert(vault)
+          .values({ ...change.vault, catalogue: Buffer.from(change.vault.catalogue) })
+          .run()
+      }),
+    secret: (id: string): SecretRecord | null => database.select().from(secrets).where(eq(secrets.id, id)).get() ?? null,
+    secrets: () => {
       const { id, owner, name, version, createdAt } = secrets
       return database.select({ id, owner, name, version, createdAt }).from(secrets).orderBy(asc(owner), asc(name), asc(version)).all()
     },
   }
+}
+
+/** The table wants Buffers; what came from another thread is a Uint8Array. */
+function secretRow(secret: SecretRecord) {
+  return { ...secret, dataKey: Buffer.from(secret.dataKey), sealed: Buffer.from(secret.sealed) }
+}
+
+function slotRow(slot: SlotRecord) {
+  return { ...slot, publicKey: Buffer.from(slot.publicKey), rootKey: Buffer.from(slot.rootKey) }
 }
 
 function inTransaction<T>(database: BetterSQLite3Database, work: () => T): T {

@@ -54,18 +54,55 @@ export interface MountRecord extends ResourceRecord {
 export interface SecretRecord {
   /** The reference. */
   readonly id: string
-  /** What it belongs to: the id of a provider. */
+  /** What it belongs to: the id of a provider, or `named`. */
   readonly owner: string
   /** Option name. */
   readonly name: string
   /** Grows with each value that owner and name get. */
   readonly version: number
+  /** The key of this value, itself sealed; empty in rows that are older than the vault. */
+  readonly dataKey: Uint8Array
   readonly sealed: Uint8Array
   readonly createdAt: number
 }
 
 /** That a secret is stored, without it. */
-export type SecretMetadata = Omit<SecretRecord, 'sealed'>
+export type SecretMetadata = Omit<SecretRecord, 'dataKey' | 'sealed'>
+
+/** The vault as a whole. */
+export interface VaultRecord {
+  readonly id: string
+  /** Grows by one with every change of the vault. */
+  readonly counter: number
+  /** What belongs to the vault, sealed. */
+  readonly catalogue: Uint8Array
+  readonly createdAt: number
+  /** When its root key was made. */
+  readonly rotatedAt: number
+}
+
+/** One way to open the vault. */
+export interface SlotRecord {
+  readonly id: string
+  readonly kind: string
+  /** JSON. */
+  readonly params: string
+  /** X25519 key to which the root key is sealed. */
+  readonly publicKey: Uint8Array
+  readonly rootKey: Uint8Array
+  readonly createdAt: number
+}
+
+/** Everything that changes in one step. Rows take the place of those with the same id. */
+export interface VaultChange {
+  /** The counter as it must be now; 0 = there must be no vault. */
+  readonly expected: number
+  readonly vault: VaultRecord
+  readonly removeSlots: readonly string[]
+  readonly slots: readonly SlotRecord[]
+  readonly removeSecrets: readonly string[]
+  readonly secrets: readonly SecretRecord[]
+}
 
 /** Makes a creation happen once: saved in the same transaction as what it made, and kept for 24 hours. */
 export interface RequestKey {

@@ -10,7 +10,7 @@ import { migrations } from './migrations.ts'
 import type { Migration } from './migrations.ts'
 import { openDatabase } from './open-database.ts'
 import { openStore } from './open-store.ts'
-import type { NewMount, NewProvider, RequestKey } from './records.ts'
+import type { NewMount, NewProvider, RequestKey, VaultChange } from './records.ts'
 import type { StoreOptions } from './store-messages.ts'
 import type { Store } from './store.ts'
 import * as tables from './tables.ts'
@@ -129,25 +129,60 @@ it('makes nothing when the request cannot be remembered', async () => {
   expect((await store.providers.list()).map((provider) => provider.id)).toEqual(['p1'])
 })
 
-it('keeps settings and sealed secrets', async () => {
+it('keeps settings', async () => {
   await store.settings.set('stopTimeout', '30')
   await store.settings.set('stopTimeout', '40')
   expect(await store.settings.get('stopTimeout')).toBe('40')
   expect(await store.settings.get('other')).toBeNull()
-  const secret = { id: 's1', owner: 'p1', name: 'password', version: 1, sealed: new Uint8Array([1, 2, 3]), createdAt: 5 }
-  await store.secrets.insert(secret)
-  expect({ ...(await store.secrets.get('s1')), sealed: [1, 2, 3] }).toEqual({ ...secret, sealed: [1, 2, 3] })
-  expect(await store.secrets.list()).toEqual([{ id: 's1', owner: 'p1', name: 'password', version: 1, createdAt: 5 }])
-  await store.secrets.remove(['s1', 'absent'])
-  await expect(store.secrets.get('s1')).rejects.toMatchObject({ kind: 'not-found' })
 })
 
-it('never tells what was to be written in an error', async () => {
-  const secret = { id: 's1', owner: 'p1', name: 'canary-name', version: 1, sealed: new Uint8Array([1]), createdAt: 5 }
-  await store.secrets.insert(secret)
-  const error: unknown = await store.secrets.insert(secret).catch((caught: unknown) => caught)
-  expect(String(error)).toContain('UNIQUE')
-  expect(String(error)).not.toContain('canary-name')
+describe('the vault', () => {
+  const secret = {
+    id: 's1',
+    owner: 'p1',
+    name: 'password',
+    version: 1,
+    createdAt: 5,
+    dataKey: new Uint8Array([1, 2]),
+    sealed: new Uint8Array([3]),
+  }
+  const slot = { id: 'a', kind: 'key-file', params: '{}', publicKey: new Uint8Array([4]), rootKey: new Uint8Array([5]), createdAt: 6 }
+  const vault = { id: 'v1', counter: 1, catalogue: new Uint8Array([7]), createdAt: 8, rotatedAt: 9 }
+  const first: VaultChange = { expected: 0, vault, slots: [slot], secrets: [secret], removeSlots: [], removeSecrets: [] }
+  const plain = (row: object | null) =>
+    JSON.parse(JSON.stringify(row, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value))) as object
+
+  it('changes in one step, and only as it was known', async () => {
+    expect(await store.vault.read()).toBeNull()
+    await store.vault.commit(first)
+    expect(plain(await store.vault.read())).toEqual(plain({ vault, slots: [slot] }))
+    expect(plain(await store.vault.secret('s1'))).toEqual(plain(secret))
+    expect(await store.vault.secrets()).toEqual([{ id: 's1', owner: 'p1', name: 'password', version: 1, createdAt: 5 }])
+    await expect(store.vault.commit(first)).rejects.toMatchObject({ kind: 'conflict' })
+    const renewed = { ...secret, sealed: new Uint8Array([33]) }
+    const others = { slots: [{ ...slot, id: 'b' }], removeSlots: ['a', 'absent'], secrets: [renewed], removeSecrets: [] }
+    await store.vault.commit({ ...others, expected: 1, vault: { ...vault, counter: 2 } })
+    expect(plain(await store.vault.secret('s1'))).toMatchObject({ sealed: [33] })
+    expect(await store.vault.read()).toMatchObject({ vault: { counter: 2 }, slots: [{ id: 'b' }] })
+    await store.vault.commit({ ...first, expected: 2, vault: { ...vault, counter: 3 }, slots: [], secrets: [], removeSecrets: ['s1'] })
+    expect(await store.vault.secret('s1')).toBeNull()
+  })
+
+  it('keeps everything as it was if a part of a change cannot be made', async () => {
+    await store.vault.commit(first)
+    const twice = [
+      { ...secret, id: 's2', name: 'canary-name' },
+      { ...secret, id: 's3', name: 'canary-name' },
+    ]
+    const error: unknown = await store.vault
+      .commit({ ...first, expected: 1, vault: { ...vault, counter: 2 }, secrets: twice, removeSecrets: ['s1'] })
+      .catch((caught: unknown) => caught)
+    expect(String(error)).toContain('UNIQUE')
+    // What was to be written is not told.
+    expect(String(error)).not.toContain('canary-name')
+    expect(plain(await store.vault.read())).toEqual(plain({ vault, slots: [slot] }))
+    expect((await store.vault.secrets()).map((row) => row.id)).toEqual(['s1'])
+  })
 })
 
 describe('a second service on the same home', () => {
@@ -214,11 +249,9 @@ describe('the database file', () => {
 })
 
 describe('migrations', () => {
-  const later: Migration[] = [
-    ...migrations,
-    { version: 2, sql: 'CREATE TABLE more (a INTEGER)' },
-    { version: 3, sql: 'CREATE TABLE most (a INTEGER)' },
-  ]
+  const last = migrations.at(-1)?.version ?? 0
+  const more = { version: last + 1, sql: 'CREATE TABLE more (a INTEGER)' }
+  const later: Migration[] = [...migrations, more, { version: last + 2, sql: 'CREATE TABLE most (a INTEGER)' }]
 
   it('make the tables that the code knows', () => {
     const database = openDatabase(join(folder, 'other.db'), options.backups, migrations, 0)
@@ -235,22 +268,23 @@ describe('migrations', () => {
     await store.providers.insert(account, null)
     await store.close()
     const steps = [...migrations]
-    for (let version = 2; version <= 8; version++) {
+    for (let version = last + 1; version <= last + 7; version++) {
       steps.push({ version, sql: `CREATE TABLE t${version} (a INTEGER)` })
       openDatabase(options.database, options.backups, steps, version * 1000).close()
     }
     const backups = (await readdir(options.backups)).sort()
     expect(backups).toHaveLength(5)
-    expect(backups.at(-1)).toBe('service-1970-01-01T000008000Z-v7.db')
+    expect(backups.at(-1)).toMatch(new RegExp(`^service-1970-01-01T.*Z-v${last + 6}.db$`))
     const copy = new Database(join(options.backups, backups[0] ?? ''))
     expect(copy.prepare('SELECT name FROM providers').pluck().all()).toEqual(['work'])
-    expect(copy.pragma('user_version', { simple: true })).toBe(3)
+    expect(copy.pragma('user_version', { simple: true })).toBe(last + 2)
     copy.close()
   })
 
   it('go on where they were stopped', async () => {
     await store.close()
-    const broken: Migration[] = [...later.slice(0, 2), { version: 3, sql: 'CREATE TABLE half (a INTEGER); CREATE TABLE more (a INTEGER)' }]
+    const half = { version: last + 2, sql: 'CREATE TABLE half (a INTEGER); CREATE TABLE more (a INTEGER)' }
+    const broken: Migration[] = [...migrations, more, half]
     expect(() => openDatabase(options.database, options.backups, broken, 1)).toThrow(/already exists/)
     const database = openDatabase(options.database, options.backups, later, 2)
     const names = database.prepare("SELECT name FROM sqlite_schema WHERE name IN ('half', 'more', 'most') ORDER BY name").pluck().all()

@@ -8,6 +8,9 @@ import type {
   RequestKey,
   SecretMetadata,
   SecretRecord,
+  SlotRecord,
+  VaultChange,
+  VaultRecord,
 } from './records.ts'
 
 /**
@@ -20,7 +23,7 @@ export interface Store {
   readonly providers: ProviderTable
   readonly mounts: MountTable
   readonly settings: SettingTable
-  readonly secrets: SecretTable
+  readonly vault: VaultTable
   readonly requests: RequestTable
   /** Writes what is pending and releases the home. Later calls fail. */
   close(): Promise<void>
@@ -53,12 +56,14 @@ export interface SettingTable {
   set(name: string, value: string): Promise<void>
 }
 
-export interface SecretTable {
-  insert(secret: SecretRecord): Promise<void>
-  get(id: string): Promise<SecretRecord>
-  /** Removes those that exist. */
-  remove(ids: readonly string[]): Promise<void>
-  list(): Promise<readonly SecretMetadata[]>
+/** Sealed secrets and what they are sealed with; the store can read none of it. */
+export interface VaultTable {
+  /** Null before the first secret. */
+  read(): Promise<{ readonly vault: VaultRecord; readonly slots: readonly SlotRecord[] } | null>
+  /** One transaction. `conflict` if the counter is not the expected one. */
+  commit(change: VaultChange): Promise<void>
+  secret(id: string): Promise<SecretRecord | null>
+  secrets(): Promise<readonly SecretMetadata[]>
 }
 
 export interface RequestTable {

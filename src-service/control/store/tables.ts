@@ -46,7 +46,26 @@ export const secrets = sqliteTable('secrets', {
   owner: text().notNull(),
   name: text().notNull(),
   version: integer().notNull(),
+  dataKey: blob('data_key', { mode: 'buffer' }).notNull(),
   sealed: blob({ mode: 'buffer' }).notNull(),
+  createdAt: integer('created_at').notNull(),
+})
+
+/** At most one row. */
+export const vault = sqliteTable('vault', {
+  id: text().primaryKey(),
+  counter: integer().notNull(),
+  catalogue: blob({ mode: 'buffer' }).notNull(),
+  createdAt: integer('created_at').notNull(),
+  rotatedAt: integer('rotated_at').notNull(),
+})
+
+export const vaultSlots = sqliteTable('vault_slots', {
+  id: text().primaryKey(),
+  kind: text().notNull(),
+  params: text().notNull(),
+  publicKey: blob('public_key', { mode: 'buffer' }).notNull(),
+  rootKey: blob('root_key', { mode: 'buffer' }).notNull(),
   createdAt: integer('created_at').notNull(),
 })
 

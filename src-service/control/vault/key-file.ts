@@ -64,3 +64,14 @@ async function syncFolder(path: string): Promise<void> {
     await folder.close()
   }
 }
+
+/** Takes the file away, if it is there. */
+export async function removeKeyFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+    await syncFolder(dirname(path))
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind !== 'not-found') throw error
+  }
+}
