@@ -1,124 +1,80 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
-import { type Cloud, localCloud } from '../support/clouds.ts'
-import { Installation } from '../support/installation.ts'
-import { connectionOf, untilWaiting } from './kernel.ts'
-import { differences, expectedFiles, readManifest } from './manifest.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { signal } from '../support/installation.ts'
+import { DriveUnderLoad } from './drive-under-load.ts'
+import { untilWaiting, whyNoConnectionList } from './kernel.ts'
+import { together } from './running-load.ts'
 
 const proof = process.env['CLOUDMOOR_PROOF'] === '1'
 const rounds = { worker: proof ? 200 : 50, service: proof ? 50 : 10, both: proof ? 50 : 10 }
+const minutes = (count: number) => ({ timeout: count * 60_000 * (proof ? 5 : 1) })
+const reason = await whyNoConnectionList()
 
-/** Works on the mount until told to stop; see load.ts. */
-function startLoad(folder: string, manifest: string, seed: number, seconds: number): ChildProcess {
-  return spawn(process.execPath, [join(import.meta.dirname, 'load.ts'), folder, manifest, String(seed), String(seconds)], { cwd: '/', stdio: 'inherit' })
-}
-
-async function workerPid(installation: Installation): Promise<number> {
-  for (let i = 0; i < 50; i++) {
-    const { pid, state } = await installation.mountStatus('drive')
-    if (pid > 0 && state !== 'initializing') return pid
-    await sleep(50)
-  }
-  throw new Error('no worker within its time')
-}
-
-function kill(pid: number): boolean {
-  try {
-    process.kill(pid, 'SIGKILL')
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Everything in the manifest is on the mount, and at the remote as another installation with an empty cache sees it. */
-async function expectNothingLost(installation: Installation, cloud: Cloud, mount: string, manifest: string): Promise<void> {
-  const lines = await readManifest(manifest)
-  const expected = expectedFiles(lines)
-  expect(expected.size).toBeGreaterThan(20)
-  expect(await differences(join(mount, 'load'), expected)).toEqual([])
-  await installation.uploaded('drive', 120_000)
-  await using fresh = await Installation.create()
-  await fresh.account('cloud', cloud.account)
-  const copy = await fresh.mount('check', 'cloud', ['--read-only'])
-  expect(await differences(join(copy, 'load'), expected)).toEqual([])
-}
+beforeEach(({ skip }) => {
+  skip(reason !== null, reason ?? '')
+})
 
 describe('kills under load', () => {
-  test(`worker, ${rounds.worker} times: callers see no error`, { timeout: 600_000 }, async () => {
-    await using cloud = await localCloud()
-    await using installation = await Installation.create()
-    await installation.account('cloud', cloud.account)
-    const mount = await installation.mount('drive', 'cloud')
-    const connection = await connectionOf(mount)
-    const manifest = join(installation.folder, 'manifest')
-    const load = startLoad(join(mount, 'load'), manifest, 7, 3600)
-    let counted = 0
-    for (let tries = 0; counted < rounds.worker && tries < rounds.worker * 3; tries++) {
-      const pid = await workerPid(installation)
-      await sleep(Math.random() * 150)
-      if (!(await untilWaiting(connection, 2000))) continue
-      if (kill(pid)) counted++
+  test(`worker, ${rounds.worker} times: callers see a pause, never an error`, minutes(4), async () => {
+    await using drive = await DriveUnderLoad.start(3)
+    const connection = await drive.connection()
+    let kills = 0
+    let pid = 0
+    for (let tries = 0; kills < rounds.worker && tries < rounds.worker * 2; tries++) {
+      pid = await drive.workerPid(pid)
+      await sleep(Math.random() * 100)
+      if (untilWaiting(connection, 2000) && signal(pid, 'SIGKILL')) kills++
     }
-    expect(counted).toBe(rounds.worker)
-    await sleep(1000)
-    load.kill('SIGTERM')
-    await once(load, 'exit')
-    const lines = await readManifest(manifest)
-    expect(lines.filter(({ kind }) => kind === 'error')).toEqual([])
-    await expectNothingLost(installation, cloud, mount, manifest)
+    expect(kills).toBe(rounds.worker)
+    await drive.workerPid(pid)
+    const report = await drive.stopLoads()
+    await drive.expectNothingLost()
+    say('worker', kills, report)
   })
 
-  test(`service, ${rounds.service} times: mounts stay, callers see no error`, { timeout: 600_000 }, async () => {
-    await using cloud = await localCloud()
-    await using installation = await Installation.create()
-    await installation.account('cloud', cloud.account)
-    const mount = await installation.mount('drive', 'cloud')
-    const manifest = join(installation.folder, 'manifest')
-    const load = startLoad(join(mount, 'load'), manifest, 11, 3600)
-    for (let i = 0; i < rounds.service; i++) {
-      const { service } = await installation.status()
-      expect(service).not.toBeNull()
-      if (service !== null) expect(kill(service.pid)).toBe(true)
-      await sleep(200)
-      await installation.cloudmoor(['service', 'start'])
-      await workerPid(installation)
+  test(`service, ${rounds.service} times: mounts stay, callers see no error`, minutes(3), async () => {
+    await using drive = await DriveUnderLoad.start(2)
+    const connection = await drive.connection()
+    const worker = await drive.workerPid()
+    let kills = 0
+    for (let tries = 0; kills < rounds.service && tries < rounds.service * 2; tries++) {
+      const pid = await drive.servicePid()
+      await sleep(Math.random() * 200)
+      if (untilWaiting(connection, 2000) && signal(pid, 'SIGKILL')) kills++
+      await sleep(Math.random() * 200)
+      await drive.installation.cloudmoor(['service', 'start'])
+      expect(await drive.workerPid()).toBe(worker)
     }
-    load.kill('SIGTERM')
-    await once(load, 'exit')
-    const lines = await readManifest(manifest)
-    expect(lines.filter(({ kind }) => kind === 'error')).toEqual([])
-    await expectNothingLost(installation, cloud, mount, manifest)
+    expect(kills).toBe(rounds.service)
+    const report = await drive.stopLoads()
+    await drive.expectNothingLost()
+    say('service', kills, report)
   })
 
-  test(`both, ${rounds.both} times: nothing that was closed is lost`, { timeout: 600_000 }, async () => {
-    await using cloud = await localCloud()
-    await using installation = await Installation.create()
-    await installation.account('cloud', cloud.account)
-    const mount = await installation.mount('drive', 'cloud')
-    const manifest = join(installation.folder, 'manifest')
-    for (let i = 0; i < rounds.both; i++) {
-      const load = startLoad(join(mount, 'load', `round-${i}`), `${manifest}-${i}`, 100 + i, 3600)
-      await sleep(1500)
-      const { service } = await installation.status()
-      const pid = await workerPid(installation)
-      if (service !== null) kill(service.pid)
-      kill(pid)
-      load.kill('SIGTERM')
-      await once(load, 'exit')
-      await installation.cloudmoor(['service', 'start'])
-      await workerPid(installation)
-      expect(await differences(join(mount, 'load', `round-${i}`), expectedFiles(await readManifest(`${manifest}-${i}`)))).toEqual([])
+  test(`both, ${rounds.both} times: nothing that was closed is lost`, minutes(4), async () => {
+    await using drive = await DriveUnderLoad.start(0)
+    let kills = 0
+    const reports = []
+    for (let round = 0; round < rounds.both; round++) {
+      const load = drive.addLoad(`round-${round}`)
+      await load.atWork()
+      await sleep(300 + Math.random() * 1000)
+      const pids = [await drive.servicePid(), await drive.workerPid()]
+      if (untilWaiting(await drive.connection(), 2000)) kills++
+      for (const pid of round % 2 === 0 ? pids : pids.toReversed()) expect(signal(pid, 'SIGKILL')).toBe(true)
+      // Without anyone who holds the connection the program gets ENOTCONN, and no hang.
+      reports.push(await load.stop())
+      await drive.installation.cloudmoor(['service', 'start'])
+      await drive.workerPid()
     }
-    await installation.uploaded('drive', 120_000)
-    await using fresh = await Installation.create()
-    await fresh.account('cloud', cloud.account)
-    const copy = await fresh.mount('check', 'cloud', ['--read-only'])
-    for (let i = 0; i < rounds.both; i++) {
-      expect(await differences(join(copy, 'load', `round-${i}`), expectedFiles(await readManifest(`${manifest}-${i}`)))).toEqual([])
-    }
+    expect(kills).toBe(rounds.both)
+    await drive.expectClosedFiles(drive.mount)
+    await drive.installation.uploaded('drive', 120_000)
+    await drive.atRemote((copy) => drive.expectClosedFiles(copy))
+    say('both', kills, together(reports))
   })
 })
+
+function say(what: string, kills: number, { steps, calls, worstMs }: ReturnType<typeof together>): void {
+  process.stdout.write(`${what}: ${kills} kills while requests waited, worst stall ${worstMs} ms, 0 bytes lost; ${steps} steps, ${calls} calls\n`)
+}
