@@ -34,8 +34,8 @@ export interface MountManagerParts {
 export interface ServiceMounts extends MountManager {
   /** Takes over what an earlier service left, clears what is dead, and starts what is to be mounted. Does not wait for the starts. */
   begin(): Promise<void>
-  /** An account's options or secrets changed. */
-  accountChanged(providerId: string): void
+  /** An account's options or secrets changed; null: secrets of any account may be had now. */
+  accountChanged(providerId: string | null): void
   /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
   shutdown(
     uploadTimeoutMs: number | null,
@@ -164,9 +164,9 @@ class Mounts implements ServiceMounts {
     void this.#countAtRest()
   }
 
-  accountChanged(providerId: string): void {
+  accountChanged(providerId: string | null): void {
     for (const mount of this.#mounts.values()) {
-      if (mount.record.providerId !== providerId || mount.isAtRest) continue
+      if ((providerId !== null && mount.record.providerId !== providerId) || mount.isAtRest) continue
       mount.refreshAccount().catch((caught: unknown) => {
         this.#parts.host.log
           .forMount(mount.record.id)
