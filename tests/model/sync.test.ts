@@ -233,6 +233,7 @@ class History {
 
   /** No row is left that says something of what is not there. */
   #checkRows(): void {
+    expect(this.rig.lostBases()).toEqual([])
     const stray = this.rig.database.sql
       .prepare('SELECT * FROM remote WHERE NOT EXISTS (SELECT 1 FROM name WHERE name.remote = remote.id)')
       .all()

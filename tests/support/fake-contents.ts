@@ -18,6 +18,8 @@ export class FakeDisk {
 export interface FakeContentsHost {
   readonly tree: Tree
   readonly disk: FakeDisk
+  /** Milliseconds since 1970. */
+  now(): number
   dirtied(node: number, first: boolean): void
   /** All bytes of a node at the provider, and their version. */
   fetch(node: number, signal: AbortSignal): Promise<{ readonly data: Buffer; readonly rev: string }>
@@ -73,7 +75,7 @@ export class FakeContents implements Contents {
     data.copy(next, position, dataOffset, dataOffset + length)
     blob.data = next
     this.#sql.size.run(size, node)
-    this.#lastWrite.set(node, Date.now())
+    this.#lastWrite.set(node, this.#host.now())
     this.#host.dirtied(node, false)
     return Promise.resolve(length)
   }
@@ -188,6 +190,11 @@ export class FakeContents implements Contents {
     if (blob === undefined || this.#host.tree.node(node)?.content !== content) return
     blob.dirty = false
     blob.base = rev
+  }
+
+  revised(node: number, rev: string): void {
+    const blob = this.#host.disk.blobs.get(node)
+    if (blob?.base !== undefined) blob.base = rev
   }
 
   lastWrite(node: number): number {

@@ -90,6 +90,7 @@ export class SyncRig {
     const contents = new FakeContents({
       tree,
       disk: this.#disk,
+      now: () => clock.now(),
       dirtied: (node, first) => {
         if (first) queue?.nodeChanged(node)
         else queue?.touched(node)
@@ -282,6 +283,15 @@ export class SyncRig {
     const node = this.nodeAt(path)
     await this.contents.fetchAll(node, AbortSignal.timeout(5000))
     return this.#disk.blobs.get(node)?.data.toString() ?? ''
+  }
+
+  /** Files with local bytes whose version no object at the provider has: the missing bytes of such a file could not be had. */
+  lostBases(): string[] {
+    return [...this.#disk.blobs].flatMap(([node, blob]) => {
+      const revs = this.tree.remotesOf(node).map((row) => row.rev)
+      const isKnown = blob.dirty || this.tree.node(node) === undefined || revs.length === 0 || (blob.base !== undefined && revs.includes(blob.base))
+      return isKnown ? [] : [`${this.tree.pathOfNode(node) ?? node}: ${blob.base ?? 'none'} is none of ${revs.join(', ')}`]
+    })
   }
 
   /** The version of a file that a program would read now, without reading it: local bytes, or the provider's version. */

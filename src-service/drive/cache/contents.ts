@@ -54,6 +54,8 @@ export interface Contents {
   source(node: number, how: { readonly snapshot: boolean }): Promise<UploadSource & { readonly content: number; close(): void }>
   /** Called inside the transaction that records a confirmed upload of `content` as version `rev`: the blob is clean if content is still current. */
   uploaded(node: number, content: number, rev: string): void
+  /** Inside a transaction: our own change at the provider (attributes, move) gave the same bytes the version `rev`. */
+  revised(node: number, rev: string): void
   /** ms since 1970 of the last WRITE to this node in this process; 0 = none. */
   lastWrite(node: number): number
 

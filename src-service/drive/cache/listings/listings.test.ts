@@ -32,7 +32,7 @@ let invalidated: string[]
 function open(made: FakeCloud, more: Partial<SyncSettings> = {}): void {
   cloud = made
   const disk = new FakeDisk()
-  contents = new FakeContents({ tree, disk, dirtied: () => undefined, fetch: () => Promise.reject(new CloudError('offline', 'no')) })
+  contents = new FakeContents({ tree, disk, now: () => Date.now(), dirtied: () => undefined, fetch: () => Promise.reject(new CloudError('offline', 'no')) })
   const reachability = new Reachability({ connector: cloud, clock: systemClock, probeMs: 1000, onChange: () => undefined })
   places = new Places(tree)
   listings = openListings({
@@ -361,22 +361,24 @@ test('exact attributes are asked for behind, once per version', async () => {
 test('twenty thousand entries are taken in at once, without a request per entry, and the loop stays free', async () => {
   open(new FakeCloud())
   for (let index = 0; index < 20_000; index++) cloud.put(`file-${index}.txt`, '1')
-  let longest = 0
-  let last = performance.now()
-  const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last)
-    last = performance.now()
-  }, 1)
+  let turns = 0
+  let counting = true
+  const count = (): void => {
+    turns++
+    if (counting) setImmediate(count)
+  }
+  setImmediate(count)
   const start = performance.now()
   await refresh()
   const first = performance.now() - start
   const again = performance.now()
   await refresh()
   const second = performance.now() - again
-  clearInterval(timer)
+  counting = false
   expect(tree.names(rootNode)).toHaveLength(20_000)
   expect(cloud.calls.filter((call) => call.startsWith('stat'))).toEqual([])
   expect(first).toBeLessThan(5000)
   expect(second).toBeLessThan(3000)
-  expect(longest).toBeLessThan(500)
+  // Not more than some hundred entries without a turn for others.
+  expect(turns).toBeGreaterThan(150)
 }, 30_000)

@@ -75,7 +75,7 @@ function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeR
   if (same && !(isFolder(node.mode) && own !== undefined)) {
     const target = tree.remoteAt(now.parent, entry.name, entry.type === 'folder')?.id
     const row = target ?? ledger.expect(now.parent, entry.name, entry.type, node.id, entry.size)
-    ledger.confirmed(now.id, row, entry, { node: node.id, content: node.content, attrs: 1 })
+    ledger.confirmed(now.id, row, entry, { node: node.id, content: node.content, attrs: 1 }, 'sent')
   } else if (unchanged) {
     takeOver(parts, now, own, entry)
   } else {

@@ -1,5 +1,5 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { RemoteEntry, RemotePlace, UploadSource } from '../../connectors/connector.ts'
+import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import type { NameRow, RemoteRow } from '../tree.ts'
 import { posixOf } from './identity.ts'
 import type { Destination } from './move-step.ts'
@@ -7,6 +7,7 @@ import { again, type QueueParts, type StepContext, type StepResult } from './que
 import type { QueueRow } from './queue-rows.ts'
 import { sourceChanged } from './source-changed.ts'
 import { switchFolders } from './switch-folders.ts'
+import { transfer } from './transfer.ts'
 
 const copiesAtOnce = 4
 const copiesAhead = 128
@@ -159,7 +160,8 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
   }
   let entry
   try {
-    entry = await transfer(parts, source, from, to, over, step)
+    const precondition = over === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'rev', rev: over.rev } as const)
+    entry = await transfer(parts, source, from, to, precondition, step)
   } catch (caught) {
     const error = CloudError.from(caught)
     if (error.kind !== 'conflict' && error.kind !== 'exists' && error.kind !== 'not-found') throw error
@@ -168,28 +170,6 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
     entry = found
   }
   database.transaction(() => record(parts, folder, source, entry, source.node, node?.attrs ?? source.attrs))
-}
-
-function transfer(parts: QueueParts, source: RemoteRow, from: RemotePlace, to: RemotePlace, over: RemoteRow | undefined, step: StepContext): Promise<RemoteEntry> {
-  const { connector, tree } = parts
-  const node = tree.node(source.node)
-  const posix = node === undefined ? {} : posixOf(node)
-  const precondition = over === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'rev', rev: over.rev } as const)
-  if (connector.capabilities.copy && connector.copy !== undefined) return connector.copy(from, to, source.rev, posix, precondition, step.signal)
-  const options = { precondition, posix, resume: null, saveHandle: () => Promise.resolve(), onProgress: step.progress }
-  return connector.write(to, source.type, throughUs(parts, source, from), options, step.signal)
-}
-
-/** The provider's own bytes, read from one place to be written to another. */
-function throughUs({ connector }: QueueParts, source: RemoteRow, from: RemotePlace): UploadSource {
-  return {
-    size: source.type === 'file' ? source.size : 0,
-    read: async (start, end, signal) => {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of connector.read(from, start, end, source.rev, signal)) chunks.push(chunk)
-      return Buffer.concat(chunks)
-    },
-  }
 }
 
 /** A copy failed: was it done by a try whose answer was lost, or is the source another version by now? */

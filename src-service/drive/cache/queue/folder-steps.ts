@@ -14,7 +14,7 @@ export async function makeFolderStep(parts: QueueParts, _row: QueueRow, { name, 
   database.transaction(() => {
     const there = tree.remoteAt(name.parent, entry.name, true)
     const target = there?.id ?? ledger.expect(name.parent, entry.name, 'folder', node.id, 0)
-    ledger.confirmed(name.id, target, entry, { node: node.id, content: node.content, attrs: node.attrs })
+    ledger.confirmed(name.id, target, entry, { node: node.id, content: node.content, attrs: node.attrs }, 'sent')
   })
   return again
 }

@@ -3,7 +3,7 @@ import type { RemoteEntry } from '../../connectors/connector.ts'
 import type { TakeIn } from '../listings/take-in.ts'
 import { shownName } from '../places.ts'
 import type { SyncParts } from '../sync-parts.ts'
-import { isFolder, type NameRow, type NewRemote, type RemoteRow, rootNode } from '../tree.ts'
+import { isFile, type NameRow, type NewRemote, type RemoteRow, rootNode } from '../tree.ts'
 import { freeName } from '../listings/twin-name.ts'
 import { conflictName } from './conflict-name.ts'
 import type { QueueRow, QueueRows } from './queue-rows.ts'
@@ -47,8 +47,11 @@ export class Ledger {
     })
   }
 
-  /** The object of row `target` is confirmed to hold this; the name, if it still exists, is there from now on. */
-  confirmed(nameId: number, target: number, entry: RemoteEntry, held: Held): void {
+  /**
+   * The object of row `target` is confirmed to hold this; the name, if it still exists, is there from now on.
+   * @param how `sent` by us from here, or `copied` at the provider from an object that it had already
+   */
+  confirmed(nameId: number, target: number, entry: RemoteEntry, held: Held, how: 'sent' | 'copied'): void {
     const { tree } = this.#parts
     const row = tree.remote(target)
     if (row === undefined) throw new CloudError('internal', 'a confirmed object has no row')
@@ -58,16 +61,15 @@ export class Ledger {
     const name = tree.nameById(nameId)
     if (name?.node === held.node) {
       this.#rows.spare(target)
-      const before = name.remote
+      const before = name.remote === null || name.remote === target ? undefined : tree.remote(name.remote)
       tree.setNameRemote(name.id, target)
-      if (before !== null && before !== target) this.doom(before)
+      if (before !== undefined) this.doom(before.id)
+      if (how === 'copied' && before?.content === held.content) this.#revised(held.node, entry)
     } else if (tree.nameOfRemote(target) === undefined) {
       this.#rows.spare(target)
       this.doom(target)
     }
-    if (!isFolder(tree.node(held.node)?.mode ?? 0) && tree.node(held.node) !== undefined) {
-      this.#parts.contents.uploaded(held.node, held.content, entry.rev)
-    }
+    if (how === 'sent' && isFile(tree.node(held.node)?.mode ?? 0)) this.#parts.contents.uploaded(held.node, held.content, entry.rev)
     this.#rows.wakeRemote(target)
     if (entry.type === 'folder') this.#rows.wakeFolder(held.node)
   }
@@ -91,9 +93,7 @@ export class Ledger {
     this.#changedIn(to.parent, entry.name)
     tree.updateRemote({ ...row, ...factsOf(entry, { name: entry.name, shown: null }), parent: to.parent })
     this.#wakeAround(row)
-    if (row.type !== 'folder' && row.rev !== entry.rev && tree.node(row.node) !== undefined) {
-      this.#parts.contents.uploaded(row.node, row.content, entry.rev)
-    }
+    if (row.rev !== entry.rev) this.#revised(row.node, entry)
   }
 
   attributesStored(row: RemoteRow, entry: RemoteEntry, attrs: number): void {
@@ -102,9 +102,7 @@ export class Ledger {
     if (now === undefined) return
     tree.updateRemote({ ...now, ...factsOf(entry, now), attrs })
     this.#changedIn(row.parent, row.name)
-    if (row.type !== 'folder' && row.rev !== entry.rev && tree.node(row.node) !== undefined) {
-      this.#parts.contents.uploaded(row.node, row.content, entry.rev)
-    }
+    if (row.rev !== entry.rev) this.#revised(row.node, entry)
   }
 
   /** The object is to be removed, with everything that was copied below it if it is a folder nobody sees. */
@@ -264,6 +262,10 @@ export class Ledger {
     if (waiting !== undefined) this.#rows.wake(waiting.id)
     const folder = places.folderRow(row.parent)
     if (folder !== undefined && !this.hasRemoteChildren(row.parent)) this.#rows.wakeRemote(folder.id)
+  }
+
+  #revised(node: number, entry: RemoteEntry): void {
+    if (isFile(this.#parts.tree.node(node)?.mode ?? 0)) this.#parts.contents.revised(node, entry.rev)
   }
 
   #changedIn(folder: number, name: Buffer): void {

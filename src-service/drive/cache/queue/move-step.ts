@@ -1,12 +1,12 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemotePlace } from '../../connectors/connector.ts'
-import { isFile, isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
+import { isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
 import { isInPlace, type Situation } from './decide.ts'
 import { copyFolder } from './copy-folder.ts'
-import { posixOf } from './identity.ts'
 import { followSource, sourceChanged } from './source-changed.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
+import { transfer } from './transfer.ts'
 import { forgetTry } from './upload-step.ts'
 
 /** Where something goes. */
@@ -30,9 +30,6 @@ export async function moveAsideStep(parts: QueueParts, row: QueueRow, situation:
     return again
   }
   const temporary = Buffer.from(`.cloudmoor-swap-${from.id}`)
-  if (isFile(node.mode) && parts.connector.capabilities.move === 'none' && !parts.connector.capabilities.copy) {
-    throw new CloudError('unsupported', 'the provider can neither move nor copy: names cannot be exchanged')
-  }
   const result = await goTo(parts, row, name, node, from, { parent: from.parent, name: temporary, over: null }, step)
   parts.situations.steppedAside(name.id)
   return result
@@ -102,7 +99,7 @@ async function moveFolder(parts: QueueParts, row: QueueRow, name: NameRow, from:
   }
 }
 
-/** A server-side copy from an object that stays, or is removed afterwards because its name went on. */
+/** A copy of an object that stays, or is removed afterwards because its name went on. */
 export async function copyTo(
   parts: QueueParts,
   row: QueueRow,
@@ -112,18 +109,17 @@ export async function copyTo(
   to: Destination,
   step: StepContext,
 ): Promise<StepResult> {
-  const { connector, places, database, ledger, rows } = parts
+  const { places, database, ledger, rows } = parts
   const source = places.placeOfRemote(from)
   if (source === undefined) return again
-  if (connector.copy === undefined) throw new CloudError('internal', 'a copy was asked of a provider that has none')
   const begun = begin(parts, row, from, to, node)
   if (begun === undefined) return again
   step.claim(begun.target)
   const target: Precondition = to.over === null ? { kind: 'absent' } : { kind: 'rev', rev: to.over.rev }
   try {
-    const entry = await connector.copy(source, begun.place, from.rev, posixOf(node), target, step.signal)
+    const entry = await transfer(parts, from, source, begun.place, target, step)
     database.transaction(() => {
-      ledger.confirmed(name.id, begun.target, entry, { node: node.id, content: from.content, attrs: node.attrs })
+      ledger.confirmed(name.id, begun.target, entry, { node: node.id, content: from.content, attrs: node.attrs }, 'copied')
       rows.settled(row.id)
     })
     return again

@@ -81,10 +81,17 @@ function write(parts: QueueParts, row: QueueRow, target: RemoteRow, entry: Remot
   }
 }
 
-function confirmTry({ ledger, tree, rows }: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry): void {
+function confirmTry({ ledger, tree, rows, takeIn }: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry): void {
   const name = row.name === null ? undefined : tree.nameById(row.name)
   if (name === undefined) return
-  ledger.confirmed(name.id, target.id, entry, { node: name.node, content: row.sent, attrs: 1 })
+  // After a power loss older bytes may stand here than the provider has: its version is newer than ours.
+  if (name.remote === target.id && target.content >= row.sent) {
+    takeIn.newVersion(name, target, entry)
+    return
+  }
+  const from = name.remote === null || name.remote === target.id ? undefined : tree.remote(name.remote)
+  const how = from?.content === row.sent ? 'copied' : 'sent'
+  ledger.confirmed(name.id, target.id, entry, { node: name.node, content: row.sent, attrs: 1 }, how)
   rows.setHandle(row.id, null)
 }
 

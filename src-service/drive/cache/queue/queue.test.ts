@@ -1,14 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
+import { ManualClock } from '../../../../tests/support/manual-clock.ts'
 import { SyncRig } from '../../../../tests/support/sync-rig.ts'
+import type { Clock } from '../../../common/clock.ts'
 import { CloudError } from '../../../common/errors.ts'
 
 let rig: SyncRig
 let cloud: FakeCloud
 
-async function start(made: FakeCloud = new FakeCloud(), settings: ConstructorParameters<typeof SyncRig>[1] = {}): Promise<void> {
+async function start(made: FakeCloud = new FakeCloud(), settings: ConstructorParameters<typeof SyncRig>[1] = {}, clock?: Clock): Promise<void> {
   cloud = made
-  rig = new SyncRig(cloud, settings)
+  rig = new SyncRig(cloud, settings, clock)
   await rig.refresh()
 }
 
@@ -92,14 +94,38 @@ describe('uploads', () => {
   })
 
   test('a quiet time is kept, and begins anew with a write', async () => {
-    await start(new FakeCloud(), { writeBackSeconds: 0.3 })
+    const clock = new ManualClock()
+    await start(new FakeCloud(), { writeBackSeconds: 5 }, clock)
     await rig.write('a', '1')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await clock.advance(4000)
     await rig.write('a', '2')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await clock.advance(4900)
     expect(calls('write')).toEqual([])
-    await expect.poll(() => cloud.text('a'), { timeout: 3000 }).toBe('2')
+    await clock.advance(200)
+    await expect.poll(() => cloud.text('a')).toBe('2')
     expect(calls('write')).toEqual(['write a'])
+  })
+
+  test('a file that never comes to rest is uploaded from a snapshot after ten minutes', async () => {
+    const clock = new ManualClock()
+    await start(new FakeCloud(), { writeBackSeconds: 5 }, clock)
+    await rig.write('log', 'first')
+    rig.contents.opened(rig.nodeAt('log'), true)
+    await clock.advance(595_000)
+    expect(calls('write')).toEqual([])
+    await clock.advance(20_000)
+    await expect.poll(() => cloud.text('log')).toBe('first')
+  })
+
+  test('what was dirty before a start waits five seconds: somebody may still have it open', async () => {
+    const clock = new ManualClock()
+    await start(new FakeCloud(), { writeBackSeconds: 1 }, clock)
+    await rig.write('a', '1')
+    await rig.crash()
+    await clock.advance(4900)
+    expect(calls('write')).toEqual([])
+    await clock.advance(200)
+    await expect.poll(() => cloud.text('a')).toBe('1')
   })
 
   test('a file open for writing waits until it is closed', async () => {

@@ -39,7 +39,7 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
     changeSides.run(ghost, -1)
     for (const row of renamed.all({ from, ghost })) {
       tree.setNameRemote(row.name, row.remote)
-      if (row.type !== 'folder' && row.rev !== row.before && tree.node(row.node) !== undefined) contents.uploaded(row.node, row.content, row.rev)
+      if (row.type === 'file' && row.rev !== row.before && tree.node(row.node) !== undefined) contents.revised(row.node, row.rev)
     }
     const below = subfolders.all({ from, ghost })
     for (const pair of below) {

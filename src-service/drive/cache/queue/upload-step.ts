@@ -154,7 +154,7 @@ async function checkFirst(parts: QueueParts, { place, precondition, node }: Send
 function finish(parts: QueueParts, row: QueueRow, sending: Sending, entry: RemoteEntry): void {
   const { database, ledger, quiet } = parts
   database.transaction(() => {
-    ledger.confirmed(sending.name, sending.target, entry, { node: sending.node.id, content: sending.content, attrs: sending.node.attrs })
+    ledger.confirmed(sending.name, sending.target, entry, { node: sending.node.id, content: sending.content, attrs: sending.node.attrs }, 'sent')
     forgetTry(parts, row.id)
     parts.rows.setHandle(row.id, null)
     parts.rows.progressed(row.id)
