@@ -53,6 +53,7 @@ class MountWorker implements WorkerTasks {
   readonly #drives = new Map<string, HostedDrive>()
   readonly #link: ServiceLink
   #log: WorkerLog | undefined
+  #ending: Promise<void> | undefined
   #idle: NodeJS.Timeout | undefined
 
   constructor(parts: WorkerParts, identity: WorkerIdentity) {
@@ -62,10 +63,7 @@ class MountWorker implements WorkerTasks {
     this.serviceWent()
   }
 
-  readonly log: Log = (level, message, fields) => {
-    if (this.#log !== undefined) this.#log.write(level, message, fields)
-    else if (level !== 'debug') console.error(`${level}: ${message}`)
-  }
+  readonly log: Log = (level, message, fields) => this.#say(undefined, level, message, fields)
 
   hello(): Hello {
     return {
@@ -103,12 +101,20 @@ class MountWorker implements WorkerTasks {
     return this.#runPlain(request)
   }
 
-  async end(): Promise<void> {
+  end(): Promise<void> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
     const closing = Promise.allSettled([...this.#drives.values()].map((drive) => drive.close()))
     const late = new Promise((resolve) => setTimeout(resolve, quickCloseMs))
     await Promise.race([closing, late])
     this.#link.close()
-    await this.#log?.close()
+    const log = this.#log
+    // What comes after this goes to the standard output.
+    this.#log = undefined
+    await log?.close()
     this.#parts.exit(0)
   }
 
@@ -170,7 +176,7 @@ class MountWorker implements WorkerTasks {
     if (this.#drives.has(params.mountId)) throw new CloudError('exists', 'the drive is open already')
     this.#parts.dropRights(params.connector.type)
     this.#log ??= await this.#parts.openLog(params.logFile, params.logLevel)
-    const log = this.#log.forMount(params.mountId).write
+    const log: Log = (level, message, fields) => this.#say(params.mountId, level, message, fields)
     const host: HostedDriveHost = { tell: (event: WorkerEvent, fds) => this.#link.tell(event, fds), log }
     const drive = new HostedDrive(this.#parts, host, params)
     this.#drives.set(params.mountId, drive)
@@ -180,6 +186,12 @@ class MountWorker implements WorkerTasks {
       this.#drives.delete(params.mountId)
       throw caught
     }
+  }
+
+  #say(mountId: string | undefined, level: Parameters<Log>[0], message: string, fields: Parameters<Log>[2]): void {
+    const log = mountId === undefined ? this.#log : this.#log?.forMount(mountId)
+    if (log !== undefined) log.write(level, message, fields)
+    else if (level !== 'debug') console.error(`${level}: ${message}`)
   }
 
   async #close(mountId: string): Promise<void> {
