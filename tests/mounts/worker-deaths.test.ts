@@ -93,7 +93,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('the worker of a mount', () => {
       const healthy = run('cat', [`${path}/file`], 30_000)
       expect(await poisonous).toMatchObject({ code: 1, output: expect.stringContaining('Input/output error') })
       expect(await healthy).toMatchObject({ code: 0, output: 'hello' })
-      expect((await managed.status('sick')).state).toBe('mounted')
+      await managed.until('sick', 'mounted')
       expect(await shell(`cat ${path}/file`)).toBe('hello')
     },
   )
