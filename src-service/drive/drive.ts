@@ -133,8 +133,8 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       reachability.retry()
       queue.retry('all')
     },
-    tookOver() {
-      passthrough.tookOver(lifetime.tookOver())
+    tookOver(backing) {
+      passthrough.tookOver(lifetime.tookOver(), backing)
     },
     unmounted() {
       notifier = null

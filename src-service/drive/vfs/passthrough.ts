@@ -23,9 +23,13 @@ export class Passthrough {
     this.#backing = backing
   }
 
-  /** Nodes that exist now may be open already: they are not passed through. */
-  tookOver(highestNode: number): void {
+  /**
+   * Nodes that exist now may be open already: they are not passed through, but for those whose backing id the kernel knows, which
+   * keep it until the unmount, because their opens cannot be counted.
+   */
+  tookOver(highestNode: number, backing: ReadonlyMap<number, number>): void {
     this.#unseenUpTo = highestNode
+    for (const [node, id] of backing) this.#open.set(node, { id, count: Number.POSITIVE_INFINITY })
   }
 
   /** Backing id for one more open, 0 for an ordinary one. */
