@@ -61,9 +61,10 @@ class History {
   #texts = 0
   #lose = { done: false, left: 0 }
 
-  constructor(cloud: FakeCloud) {
+  constructor(rig: SyncRig) {
+    const { cloud } = rig
     this.cloud = cloud
-    this.rig = new SyncRig(cloud, {}, fastClock())
+    this.rig = rig
     cloud.delay = () => new Promise((resolve) => setImmediate(resolve))
     cloud.fault = ({ done, operation }) => {
       if (this.#lose.left === 0 || done !== this.#lose.done || operation === 'page') return undefined
@@ -251,10 +252,12 @@ const runs = Number(process.env['SYNC_RUNS'] ?? 100)
 const seed = process.env['SYNC_SEED']
 const path = process.env['SYNC_PATH']
 
-test.each(Object.keys(clouds) as (keyof typeof clouds)[])('random histories: %s', async (kind) => {
+const kinds = (Object.keys(clouds) as (keyof typeof clouds)[]).flatMap((kind) => [[kind, 'memory', false] as const, [kind, 'files', true] as const])
+
+test.each(kinds)('random histories: %s, contents in %s', async (kind, _where, realContents) => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 50 }), fc.subarray(['d/a', 'd/s/b', 'e/b', 'a']), async (steps, first) => {
-      const history = new History(clouds[kind]())
+      const history = new History(await SyncRig.open(clouds[kind](), { clock: fastClock(), realContents }))
       try {
         for (const path of first) await history.take({ kind: 'their-put', path })
         await history.rig.refreshAll()

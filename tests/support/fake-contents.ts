@@ -1,5 +1,5 @@
 import { CloudError } from '../../src-service/common/errors.ts'
-import type { Contents } from '../../src-service/drive/cache/contents.ts'
+import type { Contents, ContentsHost } from '../../src-service/drive/cache/contents.ts'
 import type { Tree } from '../../src-service/drive/cache/tree.ts'
 
 interface Bytes {
@@ -18,11 +18,9 @@ export class FakeDisk {
 export interface FakeContentsHost {
   readonly tree: Tree
   readonly disk: FakeDisk
+  readonly host: Pick<ContentsHost, 'dirtied' | 'readRemote' | 'remoteVersion'>
   /** Milliseconds since 1970. */
   now(): number
-  dirtied(node: number, first: boolean): void
-  /** All bytes of a node at the provider, and their version. */
-  fetch(node: number, signal: AbortSignal): Promise<{ readonly data: Buffer; readonly rev: string }>
 }
 
 /** Contents in memory with the rules of the real ones: sealed generations, dirty until confirmed, whole or not local at all. */
@@ -62,8 +60,9 @@ export class FakeContents implements Contents {
     return -1
   }
 
-  read(): Promise<number> {
-    return Promise.reject(new CloudError('unsupported', 'not in tests'))
+  async read(node: number, position: number, length: number, target: Buffer, targetOffset: number, signal: AbortSignal): Promise<number> {
+    await this.fetchAll(node, signal)
+    return this.#need(node).data.copy(target, targetOffset, position, position + length)
   }
 
   write(node: number, data: Buffer, dataOffset: number, length: number, position: number): Promise<number> {
@@ -76,7 +75,7 @@ export class FakeContents implements Contents {
     blob.data = next
     this.#sql.size.run(size, node)
     this.#lastWrite.set(node, this.#host.now())
-    this.#host.dirtied(node, false)
+    this.#host.host.dirtied(node, false)
     return Promise.resolve(length)
   }
 
@@ -99,7 +98,7 @@ export class FakeContents implements Contents {
       this.#sql.raise.run(node)
       blob.dirty = true
       blob.sealed = false
-      this.#host.dirtied(node, true)
+      this.#host.host.dirtied(node, true)
     })
   }
 
@@ -210,8 +209,11 @@ export class FakeContents implements Contents {
 
   async fetchAll(node: number, signal: AbortSignal): Promise<void> {
     if (this.#host.disk.blobs.has(node)) return
-    const { data, rev } = await this.#host.fetch(node, signal)
-    this.#host.disk.blobs.set(node, { data, dirty: false, sealed: true, base: rev })
+    const version = this.#host.host.remoteVersion(node)
+    if (version === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
+    const chunks: Uint8Array[] = []
+    for await (const chunk of this.#host.host.readRemote(node, 0, version.size, version.rev, 'reader', signal)) chunks.push(chunk)
+    this.#host.disk.blobs.set(node, { data: Buffer.concat(chunks), dirty: false, sealed: true, base: version.rev })
   }
 
   expect(): void {

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../src-service/common/clock.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
-import { type DriveDatabase, openDriveDatabase } from '../../src-service/drive/cache/database.ts'
+import { localDisk, type Disk } from '../../src-service/drive/cache/blobs/disk.ts'
+import { openContents } from '../../src-service/drive/cache/blobs/open-contents.ts'
+import type { Contents, ContentsHost } from '../../src-service/drive/cache/contents.ts'
+import type { DriveDatabase } from '../../src-service/drive/cache/database.ts'
 import { openListings } from '../../src-service/drive/cache/listings/open-listings.ts'
 import { Places } from '../../src-service/drive/cache/places.ts'
 import { openUploadQueue } from '../../src-service/drive/cache/queue/open-upload-queue.ts'
@@ -14,6 +17,7 @@ import { fileType, isFolder, type NodeRow, rootNode, Tree } from '../../src-serv
 import type { Connector } from '../../src-service/drive/connectors/connector.ts'
 import type { FakeCloud } from './fake-cloud.ts'
 import { FakeContents, FakeDisk } from './fake-contents.ts'
+import { openPlainDatabase } from './plain-database.ts'
 
 const settings: SyncSettings = {
   readOnly: false, uid: 1000, gid: 1000, umask: 0o022, attributes: 'listing', xattrs: false, hostName: 'desk',
@@ -23,13 +27,19 @@ const settings: SyncSettings = {
 interface Session {
   readonly database: DriveDatabase
   readonly tree: Tree
-  readonly contents: FakeContents
+  readonly contents: Contents
   readonly places: Places
   readonly reachability: Reachability
   readonly listings: Listings
   readonly queue: UploadQueue
   /** A dead process gets no answers any more. */
   readonly dead: { yes: boolean }
+}
+
+export type SyncRigOptions = Partial<SyncSettings> & {
+  readonly clock?: Clock
+  /** Contents in files, as a mount has them, in place of those in memory. */
+  readonly realContents?: boolean
 }
 
 /** A tree with its listings and its queue before a cloud in memory, and the calls of programs on it, without a kernel. */
@@ -41,13 +51,28 @@ export class SyncRig {
   readonly #disk = new FakeDisk()
   readonly #settings: SyncSettings
   readonly #clock: Clock
-  #session: Session
+  readonly #realContents: boolean
+  /** What was written last to a node, as the programs know it. */
+  readonly #texts = new Map<number, string>()
+  #opened: Session | undefined
 
-  constructor(cloud: FakeCloud, more: Partial<SyncSettings> = {}, clock: Clock = systemClock) {
+  private constructor(cloud: FakeCloud, more: SyncRigOptions) {
+    const { clock = systemClock, realContents = false, ...rest } = more
     this.cloud = cloud
     this.#clock = clock
-    this.#settings = { ...settings, ...more }
-    this.#session = this.#open()
+    this.#realContents = realContents
+    this.#settings = { ...settings, ...rest }
+  }
+
+  static async open(cloud: FakeCloud, more: SyncRigOptions = {}): Promise<SyncRig> {
+    const rig = new SyncRig(cloud, more)
+    rig.#opened = await rig.#open()
+    return rig
+  }
+
+  get #session(): Session {
+    if (this.#opened === undefined) throw new Error('the rig is not open')
+    return this.#opened
   }
 
   get tree(): Tree {
@@ -62,7 +87,7 @@ export class SyncRig {
     return this.#session.listings
   }
 
-  get contents(): FakeContents {
+  get contents(): Contents {
     return this.#session.contents
   }
 
@@ -74,8 +99,8 @@ export class SyncRig {
     return this.#session.places
   }
 
-  #open(): Session {
-    const database = openDriveDatabase(join(this.#folder, 'drive.sqlite'))
+  async #open(): Promise<Session> {
+    const database = openPlainDatabase(join(this.#folder, 'drive.sqlite'))
     const tree = new Tree(database)
     if (tree.node(rootNode) === undefined) {
       const time = { sec: 1, nsec: 0 }
@@ -87,22 +112,29 @@ export class SyncRig {
     const clock = this.#clock
     const reachability = new Reachability({ connector, clock, probeMs: 1000, onChange: () => undefined })
     let queue: UploadQueue | undefined
-    const contents = new FakeContents({
-      tree,
-      disk: this.#disk,
-      now: () => clock.now(),
+    const host: ContentsHost = {
+      async *readRemote(node, start, end, rev, _priority, signal) {
+        const known = places.placeOfNode(node, rev)
+        if (known === undefined || known.row.rev !== rev) throw new CloudError('conflict', 'the provider does not have this version any more')
+        yield* connector.read(known.place, start, end, rev, signal)
+      },
+      remoteVersion: (node) => {
+        const known = places.placeOfNode(node)
+        return known === undefined ? undefined : { rev: known.row.rev, size: known.row.size }
+      },
       dirtied: (node, first) => {
         if (first) queue?.nodeChanged(node)
         else queue?.touched(node)
       },
-      fetch: async (node, signal) => {
-        const known = places.placeOfNode(node)
-        if (known === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
-        const chunks: Uint8Array[] = []
-        for await (const chunk of connector.read(known.place, 0, known.row.size, known.row.rev, signal)) chunks.push(chunk)
-        return { data: Buffer.concat(chunks), rev: known.row.rev }
+      baseLost: (node) => {
+        database.sql.prepare("UPDATE node SET fault = 'base_lost' WHERE id = ?").run(node)
       },
-    })
+      canUpload: () => queue?.canUpload() ?? false,
+      log: (level, message) => {
+        if (level === 'error') console.log(message)
+      },
+    }
+    const contents = this.#realContents ? await this.#openReal(database, host, dead) : new FakeContents({ tree, disk: this.#disk, now: () => clock.now(), host })
     const parts: SyncParts = {
       tree, database, contents, connector, places, reachability, clock,
       settings: this.#settings,
@@ -113,8 +145,10 @@ export class SyncRig {
       }),
       dropNode: (node) => {
         if (node === rootNode || contents.openCount(node) > 0 || tree.namesOf(node).length > 0) return
-        contents.forget(node)
-        tree.deleteNode(node)
+        database.transaction(() => {
+          contents.forget(node)
+          tree.deleteNode(node)
+        })
       },
       onChange: () => undefined,
       alert: (reason, message) => this.alerts.push(`${reason}: ${message}`),
@@ -127,19 +161,27 @@ export class SyncRig {
     return { database, tree, contents, places, reachability, listings, queue, dead }
   }
 
+  #openReal(database: DriveDatabase, host: ContentsHost, dead: { readonly yes: boolean }): Promise<Contents> {
+    return openContents({
+      database, native: null, folder: this.#folder, limit: 64 * 1024 * 1024, host, readBudgetBytes: 8 * 1024 * 1024,
+      deadlines: { readMs: 2000 }, bootId: 'boot', takenOver: true, disk: mortalDisk(dead),
+    })
+  }
+
   /** The process dies: what is under way gets no answer, and a new one opens the same database and disk. */
   async crash(): Promise<void> {
     const { dead, database } = this.#session
     dead.yes = true
     this.#end()
     await database.close()
-    this.#session = this.#open()
+    this.#opened = await this.#open()
   }
 
   /** Ends everything for good. */
   async close(): Promise<void> {
     const { queue, listings, reachability, database } = this.#session
     await Promise.all([queue.close(), listings.close(), reachability.close()])
+    await this.contents.close()
     await database.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
@@ -207,11 +249,14 @@ export class SyncRig {
     this.contents.opened(node, true)
     await this.contents.truncate(node, 0)
     this.database.transaction(() => {
+      this.contents.settle(node)
       this.#setSize(node, 0)
       this.queue.nodeChanged(node)
     })
+    this.#texts.set(node, '')
     const data = Buffer.from(text)
-    if (data.length > 0) await this.contents.write(node, data, 0, data.length, 0)
+    if (data.length > 0) await this.contents.write(node, data, 0, data.length, 0, false)
+    this.#texts.set(node, text)
     this.contents.released(node, true)
     this.queue.touched(node)
   }
@@ -281,8 +326,15 @@ export class SyncRig {
 
   async read(path: string): Promise<string> {
     const node = this.nodeAt(path)
-    await this.contents.fetchAll(node, AbortSignal.timeout(5000))
-    return this.#disk.blobs.get(node)?.data.toString() ?? ''
+    const size = this.contents.live(node)?.size ?? this.tree.needNode(node).size
+    const target = Buffer.alloc(size)
+    this.contents.opened(node, false)
+    try {
+      const got = await this.contents.read(node, 0, size, target, 0, AbortSignal.timeout(5000))
+      return target.subarray(0, got).toString()
+    } finally {
+      this.contents.released(node, false)
+    }
   }
 
   /** Files with local bytes whose version no object at the provider has: the missing bytes of such a file could not be had. */
@@ -297,8 +349,8 @@ export class SyncRig {
   /** The version of a file that a program would read now, without reading it: local bytes, or the provider's version. */
   known(path: string): { readonly text: string } | { readonly rev: string } | undefined {
     const node = this.findNode(path)
-    const blob = this.#disk.blobs.get(node)
-    if (blob !== undefined) return { text: blob.data.toString() }
+    const text = this.#texts.get(node)
+    if (text !== undefined) return { text }
     const row = this.tree.remotesOf(node).find((one) => one.content > 0)
     return row === undefined ? undefined : { rev: row.rev }
   }
@@ -349,13 +401,41 @@ export class SyncRig {
     this.tree.removeName(name, row.mode)
     this.database.afterCommit(() => {
       if (this.contents.openCount(row.id) > 0 || this.tree.namesOf(row.id).length > 0) return
-      this.contents.forget(row.id)
-      this.tree.deleteNode(row.id)
+      this.database.transaction(() => {
+        this.contents.forget(row.id)
+        this.tree.deleteNode(row.id)
+      })
     })
   }
 }
 
 const never = new Promise<never>(() => undefined)
+
+/** The disk as a process sees it: what is begun after its death does not happen. */
+function mortalDisk(dead: { readonly yes: boolean }): Disk {
+  const live = <T>(work: () => Promise<T>): Promise<T> => (dead.yes ? never : work().then((value) => (dead.yes ? never : value)))
+  const disk = localDisk
+  return {
+    open: (path, create) => live(() => disk.open(path, create)),
+    openToRead: (path) => live(() => disk.openToRead(path)),
+    close: (fd) => disk.close(fd),
+    read: (fd, target, offset, length, position) => live(() => disk.read(fd, target, offset, length, position)),
+    write: (fd, data, offset, length, position) => live(() => disk.write(fd, data, offset, length, position)),
+    truncate: (fd, size) => live(() => disk.truncate(fd, size)),
+    datasync: (fd) => live(() => disk.datasync(fd)),
+    syncFolder: () => live(() => Promise.resolve()),
+    facts: (fd) => live(() => disk.facts(fd)),
+    factsAt: (path) => live(() => disk.factsAt(path)),
+    makeFolder: (path) => live(() => disk.makeFolder(path)),
+    list: (path) => live(() => disk.list(path)),
+    remove: (path) => live(() => disk.remove(path)),
+    move: (from, to) => live(() => disk.move(from, to)),
+    readText: (path) => live(() => disk.readText(path)),
+    writeText: (path, text) => live(() => disk.writeText(path, text)),
+    free: (path) => live(() => disk.free(path)),
+    lock: () => Promise.resolve(() => undefined),
+  }
+}
 
 /** The cloud as a process sees it: once the process is dead, no call of it ever returns. */
 function mortal(cloud: FakeCloud, dead: { readonly yes: boolean }): Connector {

@@ -32,7 +32,18 @@ let invalidated: string[]
 function open(made: FakeCloud, more: Partial<SyncSettings> = {}): void {
   cloud = made
   const disk = new FakeDisk()
-  contents = new FakeContents({ tree, disk, now: () => Date.now(), dirtied: () => undefined, fetch: () => Promise.reject(new CloudError('offline', 'no')) })
+  contents = new FakeContents({ 
+    tree,
+    disk,
+    now: () => Date.now(),
+    host: {
+      dirtied: () => undefined,
+      remoteVersion: () => undefined,
+      readRemote: () => {
+        throw new CloudError('offline', 'no')
+      },
+    },
+  })
   const reachability = new Reachability({ connector: cloud, clock: systemClock, probeMs: 1000, onChange: () => undefined })
   places = new Places(tree)
   listings = openListings({

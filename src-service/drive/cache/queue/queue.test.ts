@@ -1,16 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { ManualClock } from '../../../../tests/support/manual-clock.ts'
-import { SyncRig } from '../../../../tests/support/sync-rig.ts'
-import type { Clock } from '../../../common/clock.ts'
+import { SyncRig, type SyncRigOptions } from '../../../../tests/support/sync-rig.ts'
 import { CloudError } from '../../../common/errors.ts'
 
 let rig: SyncRig
 let cloud: FakeCloud
 
-async function start(made: FakeCloud = new FakeCloud(), settings: ConstructorParameters<typeof SyncRig>[1] = {}, clock?: Clock): Promise<void> {
+async function start(made: FakeCloud = new FakeCloud(), options: SyncRigOptions = {}): Promise<void> {
   cloud = made
-  rig = new SyncRig(cloud, settings, clock)
+  rig = await SyncRig.open(cloud, options)
   await rig.refresh()
 }
 
@@ -95,7 +94,7 @@ describe('uploads', () => {
 
   test('a quiet time is kept, and begins anew with a write', async () => {
     const clock = new ManualClock()
-    await start(new FakeCloud(), { writeBackSeconds: 5 }, clock)
+    await start(new FakeCloud(), { writeBackSeconds: 5, clock })
     await rig.write('a', '1')
     await clock.advance(4000)
     await rig.write('a', '2')
@@ -108,7 +107,7 @@ describe('uploads', () => {
 
   test('a file that never comes to rest is uploaded from a snapshot after ten minutes', async () => {
     const clock = new ManualClock()
-    await start(new FakeCloud(), { writeBackSeconds: 5 }, clock)
+    await start(new FakeCloud(), { writeBackSeconds: 5, clock })
     await rig.write('log', 'first')
     rig.contents.opened(rig.nodeAt('log'), true)
     await clock.advance(595_000)
@@ -119,7 +118,7 @@ describe('uploads', () => {
 
   test('what was dirty before a start waits five seconds: somebody may still have it open', async () => {
     const clock = new ManualClock()
-    await start(new FakeCloud(), { writeBackSeconds: 1 }, clock)
+    await start(new FakeCloud(), { writeBackSeconds: 1, clock })
     await rig.write('a', '1')
     await rig.crash()
     await clock.advance(4900)
