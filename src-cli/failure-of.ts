@@ -33,6 +33,7 @@ const hints: Readonly<Record<string, string>> = {
   SIGN_IN: 'give the credentials again: cloudmoor config set NAME --set-secret KEY',
   UNKNOWN_OPTION: 'cloudmoor config types TYPE lists them',
   SECRETS_NEEDED: 'give every secret again with --set-secret',
+  VAULT_LOCKED: 'cloudmoor config vault unlock',
 }
 
 function exitCodeOf(reason: string, status: string): ExitCode {

@@ -9,6 +9,7 @@ import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../gen/cloudmoor/v1/provider_pb.js'
 import { SystemService } from '../gen/cloudmoor/v1/system_pb.js'
 import { TransferService } from '../gen/cloudmoor/v1/transfer_pb.js'
+import { VaultService } from '../gen/cloudmoor/v1/vault_pb.js'
 
 /** Every service of the contract over one socket. Failed calls reject with a ConnectError; `readError` reads it. */
 export interface ServiceConnection {
@@ -19,6 +20,7 @@ export interface ServiceConnection {
   readonly files: Client<typeof FileService>
   readonly transfers: Client<typeof TransferService>
   readonly logs: Client<typeof LogService>
+  readonly vault: Client<typeof VaultService>
   /** Ends what is open. */
   close(): void
 }
@@ -41,6 +43,7 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     files: createClient(FileService, transport),
     transfers: createClient(TransferService, transport),
     logs: createClient(LogService, transport),
+    vault: createClient(VaultService, transport),
     close,
   }
 }

@@ -11,6 +11,7 @@ import type { Service } from '../service.ts'
 import { providerView } from '../views.ts'
 import { word } from '../words.ts'
 import { collect } from './flags.ts'
+import { addVaultCommands, offerRecoveryKey, vaultState } from './vault.ts'
 
 interface CreateFlags {
   readonly provider?: string
@@ -26,7 +27,7 @@ interface SetFlags {
   readonly name?: string
 }
 
-/** `cloudmoor config …`: saved accounts. */
+/** `cloudmoor config …`: saved accounts, and the vault of their secrets. */
 export function addConfigCommands(program: Command, cli: Cli): void {
   const config = program.command('config').description('saved accounts at providers')
   config
@@ -72,6 +73,7 @@ export function addConfigCommands(program: Command, cli: Cli): void {
     .argument('[type]', 'a provider type')
     .description('list the provider types, or the options of one')
     .action((type: string | undefined) => types(cli, type))
+  addVaultCommands(config, cli)
 }
 
 async function typeNamed(service: Service, id: string): Promise<ProviderType> {
@@ -99,6 +101,7 @@ async function create(cli: Cli, name: string, flags: CreateFlags): Promise<void>
   const settings = parseSettings(flags.set, type)
   const secrets = await readSecrets(cli, flags.setSecret, type)
   await askMissing(cli, type, settings, secrets)
+  const vault = await vaultState(cli, service)
   const { provider } = await service.providers.createProvider({
     provider: { name, type: type.id, options: settings },
     secrets,
@@ -106,6 +109,7 @@ async function create(cli: Cli, name: string, flags: CreateFlags): Promise<void>
     test: flags.test,
   })
   show(cli.output, provider === undefined ? null : providerView(provider), () => `saved account '${name}' (${type.id})`)
+  await offerRecoveryKey(cli, service, vault)
 }
 
 async function list(cli: Cli): Promise<void> {

@@ -17,6 +17,8 @@ import type {
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { VaultService, VaultSlotKind, VaultState } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
+import type { AddSlotRequest, PutSecretRequest, UnlockVaultRequest, VaultSlotSchema } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
 
 const at = timestampFromDate(new Date('2026-11-23T08:00:00Z'))
@@ -87,10 +89,28 @@ export const mounts: readonly MessageInitShape<typeof MountSchema>[] = [
 ]
 
 export interface Calls {
+  /** There is no vault until the first account is made. */
+  withoutVault?: boolean
   created?: CreateProviderRequest
   updated?: UpdateProviderRequest
   mountUpdated?: UpdateMountRequest
   stopped?: StopMountRequest
+  unlocked?: UnlockVaultRequest
+  slotAdded?: AddSlotRequest
+  secretPut?: PutSecretRequest
+}
+
+const keyFileSlot: MessageInitShape<typeof VaultSlotSchema> = {
+  id: 'slot-1',
+  kind: VaultSlotKind.KEY_FILE,
+  detail: '/home/ada/.local/state/cloudmoor/secrets.key',
+  createTime: at,
+}
+const passphraseSlot: MessageInitShape<typeof VaultSlotSchema> = {
+  id: 'slot-2',
+  kind: VaultSlotKind.PASSPHRASE,
+  detail: 'Argon2id, 64 MiB, 3 passes, 4 lanes',
+  createTime: at,
 }
 
 /** An error as the service makes it. */
@@ -123,6 +143,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       getProvider: () => ({ provider: photos }),
       createProvider: (request) => {
         calls.created = request
+        calls.withoutVault = false
         return { provider: { ...photos, name: request.provider?.name ?? '' } }
       },
       updateProvider: (request) => {
@@ -199,6 +220,46 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       }),
       retryTransfers: () => ({}),
     })
+    service(VaultService, {
+      getVault: () => ({
+        vault: {
+          ...{
+            state: calls.withoutVault === true ? VaultState.NONE : VaultState.UNLOCKED,
+            slots: [keyFileSlot, passphraseSlot],
+            secrets: 2,
+            openedBy: 'slot-1',
+          },
+          ...{ createTime: at, rotateTime: at },
+        },
+      }),
+      testVault: () => ({ secrets: 2, problems: [{ what: 'secret', id: 's-2', name: 'sessionToken', detail: 'is not as it was saved' }] }),
+      unlockVault: (request) => {
+        calls.unlocked = request
+        if (request.by.case === undefined) throw refusal(Code.PermissionDenied, 'VAULT_KEY', 'the vault does not open by itself')
+        return { slot: passphraseSlot }
+      },
+      lockVault: () => ({}),
+      rotateVault: () => ({}),
+      addSlot: (request) => {
+        calls.slotAdded = request
+        return { slot: { ...passphraseSlot, id: 'slot-3', kind: request.kind } }
+      },
+      removeSlot: () => {
+        throw refusal(Code.FailedPrecondition, 'LAST_SLOT', 'this is the last slot: without it nothing opens the vault')
+      },
+      createRecoveryKey: () => ({ recoveryKey: 'aaaa-bbbb-cccc-dddd-eeee-ffff-gggg-hhhh-jjjj' }),
+      putSecret: (request) => {
+        calls.secretPut = request
+        return { secret: { id: 's-3', name: request.name, version: 2, createTime: at } }
+      },
+      listSecrets: () => ({
+        secrets: [
+          { id: 's-3', name: 'webhook', version: 2, createTime: at },
+          { id: 's-1', owner: 'p-1', name: 'secretAccessKey', version: 1, createTime: at },
+        ],
+      }),
+      deleteSecret: () => ({}),
+    })
     service(LogService, {
       tailLogs: async function* () {
         yield {
@@ -219,6 +280,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
     })
   })
   return {
+    vault: createClient(VaultService, transport),
     system: createClient(SystemService, transport),
     providers: createClient(ProviderService, transport),
     browse: createClient(BrowseService, transport),

@@ -20,6 +20,7 @@ export interface World {
   readonly service?: 'up' | 'down'
   readonly stdin?: string
   readonly prompts?: Prompts
+  readonly withoutVault?: boolean
   /** Provider types of the fake service; made up unless given. */
   readonly types?: readonly MessageInitShape<typeof ProviderTypeSchema>[]
 }
@@ -28,7 +29,7 @@ export interface World {
 export async function runCli(args: readonly string[], world: World = {}): Promise<Result> {
   const out: string[] = []
   const err: string[] = []
-  const calls: Calls = {}
+  const calls: Calls = { withoutVault: world.withoutVault ?? false }
   const place = { path: '/run/user/7/cloudmoor/service.sock', from: 'user' } as const
   const connect = (): Promise<Service> =>
     world.service === 'down'

@@ -51,6 +51,7 @@ describe.each(protocols)('over %s', (protocol) => {
     })
     expect((await client.system.diagnose({})).diagnoses).toMatchObject([
       { name: 'fuse-device', result: DiagnosisResult.FAILURE, hint: 'modprobe fuse' },
+      { name: 'vault', result: DiagnosisResult.OK },
     ])
   })
 
@@ -223,7 +224,8 @@ describe('errors', () => {
       client.providers.updateProvider({ provider: { id: 'x' }, updateMask: { paths: ['type'] } }),
       client.logs.tailLogs({ lines: 1_000_000 })[Symbol.asyncIterator]().next(),
     ]
-    for (const call of wrong) expect(await failureOf(call)).toMatchObject({ status: 'InvalidArgument', reason: 'INVALID' })
+    const failures = await Promise.all(wrong.map(failureOf))
+    for (const failure of failures) expect(failure).toMatchObject({ status: 'InvalidArgument', reason: 'INVALID' })
     expect(await failureOf(client.mounts.removeMount({ id: 'x', etag: 'W/"5"' }))).toMatchObject({ status: 'Aborted', reason: 'CONFLICT' })
   })
 

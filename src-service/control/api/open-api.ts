@@ -10,6 +10,7 @@ import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { VaultService } from '../../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { Health } from '../../../proto/gen/grpc/health/v1/health_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { Places } from '../../common/paths.ts'
@@ -35,6 +36,7 @@ import type { ServiceControl } from './service-control.ts'
 import { systemHandler } from './system-handler.ts'
 import { toWireError } from './wire-errors.ts'
 import { transferHandler } from './transfer-handler.ts'
+import { vaultHandler } from './vault-handler.ts'
 
 export interface ApiParts {
   readonly places: Places
@@ -102,16 +104,17 @@ function ownUid(): number {
 }
 
 function routesOf(parts: ApiParts) {
-  const { providers, mounts, service, places, version, startedAt } = parts
+  const { providers, mounts, vault, service, places, version, startedAt } = parts
   const once = createOnce(parts.requests)
   const contract = [
-    route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, service)),
+    route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, vault, service)),
     route(ProviderService, providerHandler(providers, once)),
     route(BrowseService, browseHandler(providers, mounts)),
     route(MountService, mountHandler(mounts, once)),
     route(FileService, fileHandler(mounts)),
     route(TransferService, transferHandler(mounts)),
     route(LogService, logHandler(places.logs)),
+    route(VaultService, vaultHandler(vault, mounts)),
   ]
   const names = contract.map((entry) => entry.service.typeName)
   return [...contract, route(Health, healthHandler(names))]

@@ -3,6 +3,8 @@ import { apiLevel } from '../../../proto/client/api-level.ts'
 import { DiagnosisResult } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import type { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import type { Mount, MountManager, QueueCounts } from '../mounts/mount-manager-contract.ts'
+import type { Vault } from '../vault/vault.ts'
+import { diagnoseVault } from '../vault/vault-diagnosis.ts'
 import type { ServiceControl } from './service-control.ts'
 import { readDuration, writeQueue, writeTime } from './wire-values.ts'
 
@@ -17,7 +19,12 @@ export interface ServiceFacts {
 }
 
 /** SystemService in terms of the service's parts. */
-export function systemHandler(facts: ServiceFacts, mounts: MountManager, service: ServiceControl): ServiceImpl<typeof SystemService> {
+export function systemHandler(
+  facts: ServiceFacts,
+  mounts: MountManager,
+  vault: Pick<Vault, 'status'>,
+  service: ServiceControl,
+): ServiceImpl<typeof SystemService> {
   return {
     getVersion: () => ({ version: facts.version, apiLevel }),
 
@@ -38,7 +45,8 @@ export function systemHandler(facts: ServiceFacts, mounts: MountManager, service
 
     diagnose: async (_request, { signal }) => {
       const results = { ok: DiagnosisResult.OK, warning: DiagnosisResult.WARNING, failure: DiagnosisResult.FAILURE }
-      return { diagnoses: (await mounts.diagnose(signal)).map((found) => ({ ...found, result: results[found.result] })) }
+      const found = [...(await mounts.diagnose(signal)), diagnoseVault(await vault.status())]
+      return { diagnoses: found.map((diagnosis) => ({ ...diagnosis, result: results[diagnosis.result] })) }
     },
 
     shutdown: async (request, { signal }) => {

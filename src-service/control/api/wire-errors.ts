@@ -5,6 +5,7 @@ import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from '../../../pr
 import type { CloudError, ErrorKind } from '../../common/errors.ts'
 import { safeText } from '../../common/telemetry/safe-fields.ts'
 import type { MountReason } from '../mounts/mount-manager-contract.ts'
+import type { VaultReason } from '../vault/vault-errors.ts'
 
 type ReasonName = keyof typeof ErrorReason
 
@@ -47,6 +48,7 @@ const table: Readonly<Record<ErrorKind, readonly [Code, ReasonName]>> = {
 
 type ServiceReason =
   | MountReason
+  | VaultReason
   | 'REQUEST_ID_REUSED'
   | 'UNKNOWN_TYPE'
   | 'SECRETS_NEEDED'
@@ -78,6 +80,10 @@ const serviceReasons: Readonly<Record<ServiceReason & ReasonName, Code | null>> 
   DATABASE_NEWER: Code.FailedPrecondition,
   SHUTTING_DOWN: Code.Unavailable,
   TOO_MANY_STREAMS: Code.ResourceExhausted,
+  VAULT_LOCKED: Code.FailedPrecondition,
+  VAULT_KEY: null,
+  LAST_SLOT: null,
+  NO_KEYCHAIN: Code.FailedPrecondition,
 }
 
 function isServiceReason(code: string | undefined): code is ServiceReason {

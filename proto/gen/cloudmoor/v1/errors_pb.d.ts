@@ -402,6 +402,34 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_TOO_MANY_STREAMS = 120;
    */
   TOO_MANY_STREAMS = 120,
+
+  /**
+   * The vault is locked. Code FAILED_PRECONDITION.
+   *
+   * @generated from enum value: ERROR_REASON_VAULT_LOCKED = 121;
+   */
+  VAULT_LOCKED = 121,
+
+  /**
+   * The key, passphrase or recovery key does not open the vault. Code PERMISSION_DENIED.
+   *
+   * @generated from enum value: ERROR_REASON_VAULT_KEY = 122;
+   */
+  VAULT_KEY = 122,
+
+  /**
+   * Without this slot nothing would open the vault. Code FAILED_PRECONDITION.
+   *
+   * @generated from enum value: ERROR_REASON_LAST_SLOT = 123;
+   */
+  LAST_SLOT = 123,
+
+  /**
+   * The keychain of the operating system cannot be used. Code FAILED_PRECONDITION.
+   *
+   * @generated from enum value: ERROR_REASON_NO_KEYCHAIN = 124;
+   */
+  NO_KEYCHAIN = 124,
 }
 
 /**
