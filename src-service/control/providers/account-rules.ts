@@ -1,6 +1,6 @@
 import { CloudError } from '../../common/errors.ts'
 import type { Secret } from '../../common/secret.ts'
-import type { Descriptor } from '../../drive/connectors/connector.ts'
+import type { Descriptor, OptionSchema } from '../../drive/connectors/connector.ts'
 import { nearestName, validateOptions } from '../../drive/connectors/validate-options.ts'
 import type { Options, OptionValue, ProviderRecord } from '../store/records.ts'
 
@@ -19,7 +19,7 @@ export interface AccountRules {
   checkChange(
     stored: ProviderRecord,
     change: { readonly options: Readonly<Record<string, OptionValue | null>>; readonly secrets: Secrets },
-  ): { readonly options: Options; readonly replaced: Secrets; readonly forgotten: readonly string[] }
+  ): { readonly options: Options; readonly replaced: Secrets; readonly forgotten: readonly string[]; readonly moved: boolean }
   /** Options as the connector sees them. */
   withDefaults(type: string, options: Options): Options
 }
@@ -53,7 +53,7 @@ export function createAccountRules(descriptors: readonly Descriptor[]): AccountR
         ...new Set([...left, ...Object.keys(replaced)]),
       ])
       checkDestination(descriptor, stored, options, Object.keys(change.secrets))
-      return { options, replaced, forgotten }
+      return { options, replaced, forgotten, moved: changedOptions(descriptor, stored.options, options, isPlace).length > 0 }
     },
 
     withDefaults: (type, options) => effective(descriptorOf(type), options),
@@ -90,11 +90,7 @@ function checkValues(secrets: Secrets): void {
 
 /** Who changes where secrets are sent must know them: all that stay stored have to be given again (or forgotten). */
 function checkDestination(descriptor: Descriptor, stored: ProviderRecord, options: Options, given: readonly string[]): void {
-  const before = effective(descriptor, stored.options)
-  const after = effective(descriptor, options)
-  const changed = Object.entries(descriptor.options.properties)
-    .filter(([name, schema]) => schema.destination === true && before[name] !== after[name])
-    .map(([name]) => name)
+  const changed = changedOptions(descriptor, stored.options, options, (schema) => schema.destination === true)
   const kept = Object.keys(stored.secretRefs).filter((name) => !given.includes(name))
   if (changed.length === 0 || kept.length === 0) return
   throw new CloudError(
@@ -105,6 +101,19 @@ function checkDestination(descriptor: Descriptor, stored: ProviderRecord, option
       hint: `Add ${kept.map((name) => `--set-secret ${name}=-`).join(' ')}`,
     },
   )
+}
+
+/** Other files may lie there: a mount's local data would be taken for theirs. */
+function isPlace(schema: OptionSchema): boolean {
+  return schema.place === true || schema.destination === true
+}
+
+function changedOptions(descriptor: Descriptor, from: Options, to: Options, which: (schema: OptionSchema) => boolean): string[] {
+  const before = effective(descriptor, from)
+  const after = effective(descriptor, to)
+  return Object.entries(descriptor.options.properties)
+    .filter(([name, schema]) => which(schema) && before[name] !== after[name])
+    .map(([name]) => name)
 }
 
 function effective(descriptor: Descriptor, options: Options): Options {

@@ -183,6 +183,8 @@ it('is removed with its secrets, but not while a mount uses it', async () => {
     null,
   )
   await expect(providers.remove(record.id, null)).rejects.toMatchObject({ code: 'PROVIDER_IN_USE' })
+  const elsewhere = { options: { bucket: 'another' }, secrets: {} }
+  await expect(providers.update(record.id, null, elsewhere)).rejects.toMatchObject({ code: 'PROVIDER_IN_USE' })
   expect(await vault.list()).toHaveLength(1)
   await store.mounts.remove('m', null)
   await providers.remove(record.id, null)

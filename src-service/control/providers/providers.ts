@@ -134,12 +134,12 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
         const stored = await table.get(id)
         refuseForeign(stored)
         if (change.name !== undefined) checkName('provider', change.name)
-        const { options, replaced, forgotten } = rules.checkChange(stored, change)
+        const { options, replaced, forgotten, moved } = rules.checkChange(stored, change)
         if (forgotten.length > 0) await secrets.ready()
         const updated = await withSecrets(id, replaced, (references) => {
           const kept = Object.fromEntries(Object.entries(stored.secretRefs).filter(([name]) => !forgotten.includes(name)))
           const name = change.name === undefined ? {} : { name: change.name }
-          return table.update(id, revision, { ...name, options, secretRefs: { ...kept, ...references } })
+          return table.update(id, revision, { ...name, options, secretRefs: { ...kept, ...references } }, moved)
         })
         const current = new Set(Object.values(updated.secretRefs))
         await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !current.has(reference)))

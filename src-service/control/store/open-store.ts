@@ -17,7 +17,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       list: () => call('providers', 'list'),
       get: (id) => call('providers', 'get', id),
       insert: (provider, request) => call('providers', 'insert', provider, request),
-      update: (id, revision, change) => call('providers', 'update', id, revision, change),
+      update: (id, revision, change, unused) => call('providers', 'update', id, revision, change, unused),
       remove: (id, revision) => call('providers', 'remove', id, revision),
     },
     mounts: {

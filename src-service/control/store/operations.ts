@@ -43,6 +43,11 @@ function providerOperations(database: BetterSQLite3Database, clock: Clock) {
     return database.select().from(providers).where(eq(providers.id, id)).get() ?? absent('provider')
   }
 
+  function refuseUsed(id: string): void {
+    const users = database.select({ name: mounts.name }).from(mounts).where(eq(mounts.providerId, id)).orderBy(asc(mounts.name)).all()
+    if (users.length > 0) throw inUse(users.map((user) => user.name))
+  }
+
   return {
     get,
     list: (): ProviderRecord[] => database.select().from(providers).orderBy(asc(providers.name)).all(),
@@ -55,10 +60,11 @@ function providerOperations(database: BetterSQLite3Database, clock: Clock) {
         rememberRequest(database, request, provider.id, now)
         return row
       }),
-    update: (id: string, revision: number | null, change: ProviderChange): ProviderRecord =>
+    update: (id: string, revision: number | null, change: ProviderChange, unused: boolean): ProviderRecord =>
       inTransaction(database, () => {
         const found = get(id)
         checkRevision('provider', found, revision)
+        if (unused) refuseUsed(id)
         if (change.name !== undefined) refuseTaken(database, providers, 'provider', change.name, id)
         const row = { ...found, ...change, revision: found.revision + 1, updatedAt: clock.now() }
         database.update(providers).set(row).where(eq(providers.id, id)).run()
@@ -67,8 +73,7 @@ function providerOperations(database: BetterSQLite3Database, clock: Clock) {
     remove: (id: string, revision: number | null): void =>
       inTransaction(database, () => {
         checkRevision('provider', get(id), revision)
-        const users = database.select({ name: mounts.name }).from(mounts).where(eq(mounts.providerId, id)).orderBy(asc(mounts.name)).all()
-        if (users.length > 0) throw inUse(users.map((user) => user.name))
+        refuseUsed(id)
         database.delete(providers).where(eq(providers.id, id)).run()
       }),
   }

@@ -70,19 +70,19 @@ describe('providers and mounts', () => {
 
   it('change under their revision only', async () => {
     await store.providers.insert(account, null)
-    const second = await store.providers.update('p1', 1, { options: { bucket: 'c' } })
+    const second = await store.providers.update('p1', 1, { options: { bucket: 'c' } }, false)
     expect(second).toMatchObject({ revision: 2, options: { bucket: 'c' }, name: 'work' })
-    await expect(store.providers.update('p1', 1, { name: 'x' })).rejects.toMatchObject({ kind: 'conflict' })
+    await expect(store.providers.update('p1', 1, { name: 'x' }, false)).rejects.toMatchObject({ kind: 'conflict' })
     await expect(store.providers.remove('p1', 1)).rejects.toMatchObject({ kind: 'conflict' })
-    await expect(store.providers.update('p2', null, {})).rejects.toMatchObject({ kind: 'not-found' })
+    await expect(store.providers.update('p2', null, {}, false)).rejects.toMatchObject({ kind: 'not-found' })
   })
 
   it('have names of their own', async () => {
     await store.providers.insert(account, null)
     await expect(store.providers.insert({ ...account, id: 'p2' }, null)).rejects.toMatchObject({ kind: 'exists', code: 'NAME_TAKEN' })
     await store.providers.insert({ ...account, id: 'p2', name: 'home' }, null)
-    await expect(store.providers.update('p2', null, { name: 'work' })).rejects.toMatchObject({ code: 'NAME_TAKEN' })
-    expect(await store.providers.update('p2', null, { name: 'home' })).toMatchObject({ name: 'home' })
+    await expect(store.providers.update('p2', null, { name: 'work' }, false)).rejects.toMatchObject({ code: 'NAME_TAKEN' })
+    expect(await store.providers.update('p2', null, { name: 'home' }, false)).toMatchObject({ name: 'home' })
   })
 
   it('hold each other: no mount without its provider', async () => {

@@ -34,8 +34,8 @@ export interface ProviderTable {
   list(): Promise<readonly ProviderRecord[]>
   get(id: string): Promise<ProviderRecord>
   insert(provider: NewProvider, request: RequestKey | null): Promise<ProviderRecord>
-  /** @param revision must match; null = whatever it is. */
-  update(id: string, revision: number | null, change: ProviderChange): Promise<ProviderRecord>
+  /** @param revision must match; null = whatever it is. @param unused refuses while a mount uses it. */
+  update(id: string, revision: number | null, change: ProviderChange, unused: boolean): Promise<ProviderRecord>
   /** Refuses while a mount uses it; the message names them. */
   remove(id: string, revision: number | null): Promise<void>
 }

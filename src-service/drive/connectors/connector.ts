@@ -245,6 +245,8 @@ export interface OptionSchema {
   readonly advanced?: true
   /** A change of this option changes where secrets are sent: they must be given again. */
   readonly destination?: true
+  /** Names which files these are (with `destination`): it cannot change while a mount keeps local data of the old ones. */
+  readonly place?: true
 }
 
 /** A provider type as data; safe for `control/` and every client to read. */

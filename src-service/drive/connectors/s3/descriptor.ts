@@ -44,6 +44,7 @@ export const s3Descriptor: Descriptor = {
         title: 'Bucket',
         description: 'One bucket; without it all buckets of the account are shown as folders.',
         pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$',
+        place: true,
       },
       pathStyle: {
         type: 'boolean',
