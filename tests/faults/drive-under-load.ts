@@ -31,7 +31,7 @@ export class DriveUnderLoad implements AsyncDisposable {
     const mount = await installation.mount('drive', 'cloud')
     const drive = new DriveUnderLoad(cloud, installation, mount, stack.move())
     for (let i = 0; i < loads; i++) drive.addLoad(`load-${i}`)
-    await Promise.all(drive.loads.map((load) => load.atWork()))
+    await Promise.all(drive.loads.map((load) => load.atWork(20)))
     return drive
   }
 

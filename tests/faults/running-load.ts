@@ -37,11 +37,11 @@ export class RunningLoad implements AsyncDisposable {
     return this.#child.pid ?? 0
   }
 
-  /** Resolves when the load has done something on the mount. Throws when it ends instead. */
-  async atWork(): Promise<void> {
+  /** Resolves when the load has done so much on the mount. Throws when it ends instead. */
+  async atWork(steps = 3): Promise<void> {
     const begun = await this.#steps()
     const end = performance.now() + patienceMs
-    while ((await this.#steps()) < begun + 3) {
+    while ((await this.#steps()) < begun + steps) {
       if (this.#child.exitCode !== null) throw new Error(`the load ended: ${JSON.stringify(await this.errors())}`)
       if (performance.now() > end) throw new Error(`the load hangs since ${patienceMs} ms`)
       await sleep(10)
