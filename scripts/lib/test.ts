@@ -68,10 +68,26 @@ async function vitestSuite(project: string, deadlineMs: number): Promise<TestRes
   return results
 }
 
+/** The C of the addon by itself: plainly, under sanitizers and under valgrind. Its last line tells the checks. */
+async function nativeSuite(): Promise<TestResult[]> {
+  const name = 'native > C tests plainly, under sanitizers and valgrind'
+  if (process.platform !== 'linux') return [{ state: 'skipped', name, reason: 'the addon is for Linux only' }]
+  const run = await runCommand(join(root, 'tests/native/run'), [], {
+    deadlineMs: 8 * minute,
+    env: environment,
+    onOutput: (text) => process.stdout.write(text),
+  })
+  if (run.code !== 0 || run.timedOut) return [{ state: 'failed', name, output: run.output }]
+  const missing = /valgrind is missing[^\n]*/.exec(run.output)?.[0]
+  const passed: TestResult = { state: 'passed', name }
+  return missing === undefined ? [passed] : [passed, { state: 'skipped', name: 'native > valgrind', reason: missing }]
+}
+
 const suites: readonly { readonly name: string; readonly quick: boolean; readonly run: () => Promise<TestResult[]> }[] = [
   { name: 'lint', quick: true, run: lintSuite },
   { name: 'unit', quick: true, run: () => vitestSuite('unit', 4 * minute) },
   { name: 'fences', quick: true, run: () => vitestSuite('fences', 2 * minute) },
+  { name: 'native', quick: false, run: nativeSuite },
   { name: 'integration', quick: false, run: () => vitestSuite('integration', (mode === '--proof' ? 120 : 30) * minute) },
 ]
 
