@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 
 const keyBytes = 32
@@ -34,9 +34,10 @@ async function openKey(path: string) {
   }
 }
 
-/** Makes a random key, mode 0600; it is on the disk, whole, before it has its name. Throws `exists` if there is a file. */
+/** Makes a random key, mode 0600; it is on the disk, whole, before it has its name. Throws `exists` if there is a file. One at a time. */
 export async function createKeyFile(path: string): Promise<Buffer> {
-  const unfinished = `${path}.${process.pid}.unfinished`
+  // One name for all, so that what a crash leaves is cleared by the next.
+  const unfinished = join(dirname(path), 'unfinished.key')
   const key = randomBytes(keyBytes)
   await unlink(unfinished).catch(() => {})
   try {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
+import { serialise } from '../../common/serialise.ts'
 import type { SlotRecord } from '../store/records.ts'
 import { readCredential } from './credential.ts'
 import { createKeyFile, readKeyFile, removeKeyFile } from './key-file.ts'
@@ -35,6 +36,7 @@ export interface MachinePlaces {
 /** Where the machine keeps the keys of slots. */
 export class MachineKeys {
   readonly #places: MachinePlaces
+  readonly #filesInTurn = serialise()
 
   constructor(places: MachinePlaces) {
     this.#places = places
@@ -46,7 +48,7 @@ export class MachineKeys {
       case 'credential':
         return { key: await readCredential(this.#places.credentials), params: {} }
       case 'key-file':
-        return this.#makeFile(slotId)
+        return this.#filesInTurn(() => this.#makeFile(slotId))
       case 'keychain':
         return this.#makeItem(`${vaultId}/${slotId}`)
     }
