@@ -59,7 +59,8 @@ async function moveFile(
 ): Promise<StepResult> {
   const { connector, places } = parts
   const source = places.placeOfRemote(from)
-  const begun = begin(parts, row, from, to, node)
+  // The object keeps its time when it moves, whatever was written here since it was sent.
+  const begun = begin(parts, row, from, to, node, from)
   if (source === undefined || begun === undefined || connector.move === undefined) return again
   step.claim(begun.target)
   const replace: Precondition | null = to.over === null ? null : { kind: 'rev', rev: to.over.rev }
@@ -79,7 +80,7 @@ async function moveFile(
 async function moveFolder(parts: QueueParts, row: QueueRow, name: NameRow, from: RemoteRow, to: Destination, step: StepContext): Promise<StepResult> {
   const { connector, places, tree } = parts
   const source = places.placeOfRemote(from)
-  const begun = begin(parts, row, from, to, tree.needNode(name.node))
+  const begun = begin(parts, row, from, to, tree.needNode(name.node), from)
   if (source === undefined || begun === undefined || connector.move === undefined) return again
   step.claim(begun.target)
   places.folderMoves()
@@ -112,7 +113,7 @@ export async function copyTo(
   const { places, database, ledger, rows } = parts
   const source = places.placeOfRemote(from)
   if (source === undefined) return again
-  const begun = begin(parts, row, from, to, node)
+  const begun = begin(parts, row, from, to, node, node)
   if (begun === undefined) return again
   step.claim(begun.target)
   const target: Precondition = to.over === null ? { kind: 'absent' } : { kind: 'rev', rev: to.over.rev }
@@ -128,7 +129,15 @@ export async function copyTo(
   }
 }
 
-function begin(parts: QueueParts, row: QueueRow, from: RemoteRow, to: Destination, node: NodeRow): { readonly place: RemotePlace; readonly target: number } | undefined {
+/** @param time modification time of what will be at the target */
+function begin(
+  parts: QueueParts,
+  row: QueueRow,
+  from: RemoteRow,
+  to: Destination,
+  node: NodeRow,
+  time: Pick<NodeRow, 'mtime_s' | 'mtime_n'>,
+): { readonly place: RemotePlace; readonly target: number } | undefined {
   const { places, database, ledger, rows, tree } = parts
   return database.transaction(() => {
     if (rows.get(row.id) === undefined) return undefined
@@ -136,7 +145,7 @@ function begin(parts: QueueParts, row: QueueRow, from: RemoteRow, to: Destinatio
     const there = tree.remote(target)
     const place = there === undefined ? undefined : places.placeOfRemote(there)
     if (place === undefined) throw new CloudError('busy', 'the folder is not at the provider')
-    rows.sent(row.id, { content: from.content, target, size: from.size, sec: node.mtime_s, nsec: node.mtime_n })
+    rows.sent(row.id, { content: from.content, target, size: from.size, sec: time.mtime_s, nsec: time.mtime_n })
     return { place, target }
   })
 }

@@ -481,6 +481,24 @@ describe('errors', () => {
     expect(rig.paths()).toEqual(['a', 'd/', 'n'])
   })
 
+  test('a move whose answer was lost is known again, although the file was written to before it', async () => {
+    const made = new FakeCloud()
+    made.newRevs = true
+    await start(made)
+    await rig.write('a', '1')
+    await rig.drain()
+    const lost = new Set(['move a b'])
+    cloud.fault = ({ operation, path, done }) =>
+      done && lost.delete(`${operation} ${path}`) ? new CloudError('timeout', 'no answer') : undefined
+    await rig.write('a', '22')
+    rig.rename('a', 'b')
+    await rig.drain()
+    expect(lost.size).toBe(0)
+    expect(rig.alerts).toEqual([])
+    expect(cloud.dump()).toEqual({ b: '22' })
+    expect(rig.paths()).toEqual(['b'])
+  })
+
   test('offline counts no tries, and everything goes when the way is open', async () => {
     await start()
     cloud.online = false
