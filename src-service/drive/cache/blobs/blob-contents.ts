@@ -6,6 +6,7 @@ import type { BlobContext } from './context.ts'
 import { canEvict } from './evictor.ts'
 import type { Fetcher } from './fetcher.ts'
 import type { Filler } from './filler.ts'
+import type { Generations } from './generations.ts'
 import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import type { RangeChanges } from './range-changes.ts'
@@ -33,6 +34,7 @@ export interface ContentsParts {
   readonly blobs: BlobTable
   readonly files: BlobFiles
   readonly room: Room
+  readonly generations: Generations
   readonly ledger: Ledger
   readonly remover: Remover
   readonly fetcher: Fetcher
@@ -51,7 +53,7 @@ export interface ContentsParts {
 
 /** The contract's calls, each handed to the part that does it. */
 export function blobContents(parts: ContentsParts): BlobContents {
-  const { context, blobs, files, room, ledger, fetcher, filler, reader, writer, ranges, syncer, uploads, upkeep, stop } = parts
+  const { context, blobs, files, room, generations, ledger, fetcher, filler, reader, writer, ranges, syncer, uploads, upkeep, stop } = parts
   return {
     start: parts.start,
     opened(node, writable) {
@@ -94,12 +96,12 @@ export function blobContents(parts: ContentsParts): BlobContents {
     create(node) {
       // An id that an undone transaction gave away may come again.
       blobs.forget(node)
-      ledger.create(node)
+      generations.create(node)
     },
     forget(node) {
       const blob = blobs.find(node)
       if (blob === undefined) return
-      ledger.forget(blob)
+      generations.forget(blob)
       context.database.afterCommit(() => {
         for (const fd of blob.backing.splice(0)) behind(context.disk.close(fd))
         behind(fetcher.stop(blob))
@@ -117,13 +119,17 @@ export function blobContents(parts: ContentsParts): BlobContents {
     },
 
     localBytes: (node) => blobs.peek(node)?.bytes ?? context.rows.local(node)?.bytes ?? 0,
-    isWhole: (node) => blobs.peek(node)?.whole ?? context.rows.local(node)?.whole === 1,
+    isWhole(node) {
+      const blob = blobs.peek(node)
+      return blob === undefined ? context.rows.local(node)?.whole === 1 : blob.whole
+    },
     async openForBacking(node) {
       const blob = blobs.need(node)
-      if (blob.dirty || !blob.whole || blob.generation === 0) return undefined
       const { generation } = blob
+      if (!canBack(blob, generation)) return undefined
       const fd = await files.openAgain(blob)
-      if (blob.generation === generation && !blob.dirty && blob.opens > 0) {
+      // Looked at again: it may have changed meanwhile.
+      if (canBack(blob, generation) && blob.opens > 0) {
         blob.backing.push(fd)
         return fd
       }
@@ -148,13 +154,17 @@ export function blobContents(parts: ContentsParts): BlobContents {
       const blob = blobs.find(node)
       if (blob === undefined || blob.dirty || blob.opens > 0) return 0
       await fetcher.stop(blob)
-      return canEvict(blob) ? ledger.drop(blob) : 0
+      return canEvict(blob) ? generations.drop(blob) : 0
     },
     fetchAll: (node, signal) => filler.fetchAll(blobs.need(node), signal),
     expect: (nodes) => filler.expect(nodes),
     usage: () => room.usage(),
     close: () => close(parts),
   }
+}
+
+function canBack(blob: LocalBlob, generation: number): boolean {
+  return generation > 0 && blob.generation === generation && blob.whole && !blob.dirty
 }
 
 /** Ends everything; what is dirty is proved, so that a power loss after this takes nothing. */

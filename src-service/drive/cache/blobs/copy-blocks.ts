@@ -1,37 +1,49 @@
 import { CloudError } from '../../../common/errors.ts'
-import { type BlockMap, blockSize, blocksOf } from './block-map.ts'
 import type { BlobContext } from './context.ts'
 import { Extents } from './extents.ts'
 
 const bufferSize = 1024 * 1024
 const stepSize = 64 * 1024 * 1024
+const seekData = 3
+const seekHole = 4
+/** Without a pause for others. */
+const seeksAtOnce = 1000
 
-/** The byte ranges below `size` that take room, so that holes stay holes. */
-export function chargedRanges(charged: BlockMap, size: number): Extents {
+/** The byte ranges of a file that are no holes, as the file system tells; everything where it cannot be asked. */
+export async function dataRanges({ native }: BlobContext, fd: number, size: number): Promise<Extents> {
   const ranges = new Extents()
-  for (let block = 0; block < blocksOf(size); block += 1) {
-    if (charged.has(block)) ranges.add(block * blockSize, Math.min(size, (block + 1) * blockSize))
+  if (native === null) {
+    ranges.add(0, size)
+    return ranges
+  }
+  for (let at = 0; at < size; ) {
+    if (ranges.count % seeksAtOnce === seeksAtOnce - 1) await new Promise((resolve) => setImmediate(resolve))
+    const start = native.seek(fd, at, seekData)
+    if (start < 0 || start >= size) break
+    const end = native.seek(fd, start, seekHole)
+    at = end < 0 ? size : Math.min(end, size)
+    ranges.add(start, at)
   }
   return ranges
 }
 
-/** Copies ranges to the same places of another file; resolves with the bytes copied. @throws no-space, io */
-export async function copyRanges({ disk, native }: BlobContext, fromFd: number, toFd: number, ranges: Iterable<[number, number]>): Promise<void> {
-  const buffer = native === null ? Buffer.allocUnsafeSlow(bufferSize) : undefined
+/** Copies ranges to the same places of another file. */
+export async function copyRanges(context: BlobContext, fromFd: number, toFd: number, ranges: Iterable<[number, number]>): Promise<void> {
+  const { disk, native } = context
+  const buffer = Buffer.alloc(native === null ? bufferSize : 0)
   for (const [start, end] of ranges) {
     for (let at = start; at < end; ) {
-      let done: number
-      if (native !== null) {
-        done = await native.copyRange(fromFd, at, toFd, at, Math.min(end - at, stepSize)).catch((error: unknown) => {
-          throw CloudError.from(error)
-        })
-      } else if (buffer !== undefined) {
-        const got = await disk.read(fromFd, buffer, 0, Math.min(end - at, buffer.length), at)
-        done = await disk.write(toFd, buffer, 0, got, at)
-        if (done < got) throw new CloudError('no-space', 'the disk is full')
-      } else return
+      const length = Math.min(end - at, native === null ? bufferSize : stepSize)
+      const done = native === null ? await copyThrough(disk, fromFd, toFd, buffer, at, length) : await native.copyRange(fromFd, at, toFd, at, length)
       if (done === 0) break
       at += done
     }
   }
+}
+
+async function copyThrough(disk: BlobContext['disk'], fromFd: number, toFd: number, buffer: Buffer, at: number, length: number): Promise<number> {
+  const got = await disk.read(fromFd, buffer, 0, length, at)
+  const written = await disk.write(toFd, buffer, 0, got, at)
+  if (written < got) throw new CloudError('no-space', 'the disk is full')
+  return got
 }

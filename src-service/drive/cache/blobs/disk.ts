@@ -1,6 +1,5 @@
-import * as fs from 'node:fs'
-import { constants } from 'node:fs'
-import * as files from 'node:fs/promises'
+import { type BigIntStats, close, constants, fdatasync, fstat, fsync, ftruncate, open, read, write } from 'node:fs'
+import { mkdir, readdir, readFile, rename, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { CloudError } from '../../../common/errors.ts'
 import { lockFolder } from './folder-lock.ts'
 
@@ -47,13 +46,13 @@ export interface Disk {
 }
 
 export const localDisk: Disk = {
-  open: (path, create) => call((done) => fs.open(path, constants.O_RDWR | (create ? constants.O_CREAT : 0), 0o600, done)),
-  openToRead: (path) => call((done) => fs.open(path, constants.O_RDONLY, done)),
-  close: (fd) => callVoid((done) => fs.close(fd, done)),
+  open: (path, create) => call((done) => open(path, constants.O_RDWR | (create ? constants.O_CREAT : 0), 0o600, done)),
+  openToRead: (path) => call((done) => open(path, constants.O_RDONLY, done)),
+  close: (fd) => callVoid((done) => close(fd, done)),
   async read(fd, target, offset, length, position) {
     let done = 0
     while (done < length) {
-      const got = await call<number>((next) => fs.read(fd, target, offset + done, length - done, position + done, next))
+      const got = await call<number>((next) => read(fd, target, offset + done, length - done, position + done, next))
       if (got === 0) break
       done += got
     }
@@ -63,7 +62,7 @@ export const localDisk: Disk = {
     let done = 0
     while (done < length) {
       try {
-        done += await call<number>((next) => fs.write(fd, data, offset + done, length - done, position + done, next))
+        done += await call<number>((next) => write(fd, data, offset + done, length - done, position + done, next))
       } catch (error) {
         if (done === 0) throw error
         break
@@ -71,37 +70,37 @@ export const localDisk: Disk = {
     }
     return done
   },
-  truncate: (fd, size) => callVoid((done) => fs.ftruncate(fd, size, done)),
-  datasync: (fd) => callVoid((done) => fs.fdatasync(fd, done)),
+  truncate: (fd, size) => callVoid((done) => ftruncate(fd, size, done)),
+  datasync: (fd) => callVoid((done) => fdatasync(fd, done)),
   async syncFolder(path) {
     const fd = await localDisk.openToRead(path)
     try {
-      await callVoid((done) => fs.fsync(fd, done))
+      await callVoid((done) => fsync(fd, done))
     } finally {
       await localDisk.close(fd)
     }
   },
-  facts: async (fd) => factsOf(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done))),
+  facts: async (fd) => factsOf(await call<BigIntStats>((done) => fstat(fd, { bigint: true }, done))),
   async factsAt(path) {
-    const stats = await absentIsUndefined(files.stat(path, { bigint: true }))
+    const stats = await absentIsUndefined(stat(path, { bigint: true }))
     return stats === undefined ? undefined : factsOf(stats)
   },
-  makeFolder: (path) => normal(files.mkdir(path, { recursive: true, mode: 0o700 }).then(() => undefined)),
-  list: async (path) => (await absentIsUndefined(files.readdir(path))) ?? [],
+  makeFolder: (path) => normal(mkdir(path, { recursive: true, mode: 0o700 }).then(() => undefined)),
+  list: async (path) => (await absentIsUndefined(readdir(path))) ?? [],
   async remove(path) {
-    await absentIsUndefined(files.unlink(path))
+    await absentIsUndefined(unlink(path))
   },
-  move: (from, to) => normal(files.rename(from, to)),
-  readText: (path) => absentIsUndefined(files.readFile(path, 'utf8')),
-  writeText: (path, text) => normal(files.writeFile(path, text, { mode: 0o600, flush: true })),
+  move: (from, to) => normal(rename(from, to)),
+  readText: (path) => absentIsUndefined(readFile(path, 'utf8')),
+  writeText: (path, text) => normal(writeFile(path, text, { mode: 0o600, flush: true })),
   async free(path) {
-    const facts = await normal(files.statfs(path))
+    const facts = await normal(statfs(path))
     return facts.bavail * facts.bsize
   },
   lock: lockFolder,
 }
 
-function factsOf(stats: fs.BigIntStats): FileFacts {
+function factsOf(stats: BigIntStats): FileFacts {
   return {
     size: Number(stats.size),
     mtimeSec: Number(stats.mtimeNs / 1_000_000_000n),

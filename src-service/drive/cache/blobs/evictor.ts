@@ -1,6 +1,6 @@
 import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
-import type { Ledger } from './ledger.ts'
+import type { Generations } from './generations.ts'
 import type { LocalBlob } from './local-blob.ts'
 
 const candidatesAtOnce = 64
@@ -11,15 +11,15 @@ const usedAgeMs = 1000
 export class Evictor {
   readonly #context: BlobContext
   readonly #blobs: BlobTable
-  readonly #ledger: Ledger
+  readonly #generations: Generations
   /** Nodes without a name may be open in ways that this process has not seen. */
   readonly #keepNameless: boolean
   #usedSaved = -Infinity
 
-  constructor(context: BlobContext, blobs: BlobTable, ledger: Ledger, keepNameless: boolean) {
+  constructor(context: BlobContext, blobs: BlobTable, generations: Generations, keepNameless: boolean) {
     this.#context = context
     this.#blobs = blobs
-    this.#ledger = ledger
+    this.#generations = generations
     this.#keepNameless = keepNameless
   }
 
@@ -39,7 +39,7 @@ export class Evictor {
       const blob = this.#blobs.find(row.node)
       if (blob === undefined || !canEvict(blob)) continue
       left -= blob.bytes
-      going.push(this.#ledger.drop(blob))
+      going.push(this.#generations.drop(blob))
     }
     return (await Promise.all(going)).reduce((sum, one) => sum + one, 0)
   }

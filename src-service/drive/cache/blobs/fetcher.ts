@@ -5,7 +5,7 @@ import { blockSize, blocksOf } from './block-map.ts'
 import type { Budget, Priority } from './budget.ts'
 import type { BlobContext } from './context.ts'
 import { Flight } from './flight.ts'
-import type { Ledger } from './ledger.ts'
+import type { Generations } from './generations.ts'
 import type { LocalBlob } from './local-blob.ts'
 import type { Room } from './room.ts'
 
@@ -19,7 +19,7 @@ export interface FetcherParts {
   readonly context: BlobContext
   readonly files: BlobFiles
   readonly room: Room
-  readonly ledger: Ledger
+  readonly generations: Generations
   readonly budget: Budget
   /** Milliseconds without a byte after which a request is given up. */
   readonly stallMs: number
@@ -134,9 +134,9 @@ export class Fetcher {
     const version = host.remoteVersion(blob.node)
     if (version === undefined) throw new CloudError('damaged', `nothing is known of the bytes of node ${blob.node}`)
     if (blob.generation > 0 && blob.baseRev === version.rev) return version.rev
-    if (blob.generation > 0) void this.#parts.ledger.drop(blob)
+    if (blob.generation > 0) void this.#parts.generations.drop(blob)
     blob.size = version.size
-    this.#parts.ledger.begin(blob, version.rev)
+    this.#parts.generations.begin(blob, version.rev)
     return version.rev
   }
 
@@ -269,6 +269,7 @@ export class Fetcher {
         const written = await context.disk.write(file.fd, buffer, from - position, to - from, from)
         if (written < to - from) throw new CloudError('no-space', 'the disk is full')
       }
+      this.#check(blob, flight)
       for (let block = position / blockSize; block < blocksOf(end); block += 1) {
         blob.present.add(block)
         blob.charged.add(block)

@@ -69,7 +69,7 @@ export class Filler {
       try {
         await this.#fills.run(() => this.#fetchAll(blob, requestsPerFill, this.#stop.signal))
         this.#fetcher.completed(blob)
-        delay = firstRetryMs
+        if (this.#lacks(blob)) throw new CloudError('busy', 'the file changed while it was being completed')
       } catch (error) {
         if (!this.#lacks(blob)) return
         const reason = CloudError.from(error).message

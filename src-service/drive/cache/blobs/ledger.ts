@@ -1,82 +1,30 @@
 import { CloudError } from '../../../common/errors.ts'
 import { wallTime } from '../../../common/wall-time.ts'
-import type { BlobFiles } from './blob-files.ts'
-import type { Generation, Times } from './blob-rows.ts'
+import type { Times } from './blob-rows.ts'
 import { BlockMap, blockSize, blocksOf } from './block-map.ts'
 import type { BlobContext } from './context.ts'
 import { Extents } from './extents.ts'
+import type { Generations } from './generations.ts'
 import type { LocalBlob } from './local-blob.ts'
 import { pruneExtents } from './prune-extents.ts'
-import type { Remover } from './remover.ts'
 import type { Room } from './room.ts'
 
 /** Dirty ranges of one file that is not whole; beyond that its rows would cost more than its bytes. */
 const extentsAtMost = 65_536
 
-export interface LedgerParts {
-  readonly context: BlobContext
-  readonly files: BlobFiles
-  readonly room: Room
-  readonly remover: Remover
-}
-
 /**
- * The changes of state that are written down, each in one transaction, with what memory makes of them after the commit.
+ * What changes within one file and is written down, each in one transaction, with what memory makes of it after the commit.
  * Synchronous: nobody sees a half.
  */
 export class Ledger {
   readonly #context: BlobContext
-  readonly #files: BlobFiles
   readonly #room: Room
-  readonly #remover: Remover
-  readonly #promised = new Map<number, Generation>()
+  readonly #generations: Generations
 
-  constructor({ context, files, room, remover }: LedgerParts) {
+  constructor(context: BlobContext, room: Room, generations: Generations) {
     this.#context = context
-    this.#files = files
     this.#room = room
-    this.#remover = remover
-  }
-
-  /** A place for bytes of this version of a clean node. */
-  begin(blob: LocalBlob, rev: string): void {
-    const { rows, database, clock } = this.#context
-    const generation = rows.nextGeneration()
-    blob.nothingLocal()
-    blob.generation = generation
-    blob.baseRev = rev
-    blob.rowWhole = blob.whole
-    blob.usedAt = clock.now()
-    try {
-      database.transaction(() => rows.insert(blob.node, generation, blob.row()))
-    } catch (error) {
-      blob.nothingLocal()
-      throw error
-    }
-  }
-
-  /** Lets go of everything local of a clean node. Resolves with the bytes that became free. */
-  drop(blob: LocalBlob): Promise<number> {
-    const { rows, database } = this.#context
-    const what = { node: blob.node, generation: blob.generation, bytes: blob.bytes }
-    const after = blob.cleanSince
-    database.transaction(() => rows.setGeneration(blob.node, 0))
-    this.#files.detach(blob)
-    this.#room.disown(blob)
-    blob.nothingLocal()
-    return this.#remover.remove(what, after)
-  }
-
-  /** Inside a transaction: an empty file of our own for a new node. */
-  create(node: number): void {
-    const { rows, clock } = this.#context
-    rows.insert(node, rows.nextGeneration(), { ...emptyBlob, usedAt: clock.now() })
-  }
-
-  /** The blob's file is gone from the disk. */
-  missing(blob: LocalBlob): void {
-    if (!blob.dirty) void this.drop(blob)
-    else this.fault(blob, 'blob_missing', new CloudError('damaged', 'the only copy of changes is gone from the disk'))
+    this.#generations = generations
   }
 
   /** Before a byte of the blob changes; nothing if that is written down already. */
@@ -115,17 +63,11 @@ export class Ledger {
       this.#room.account(blob)
     }
     blob.hot = true
-    if (raise) this.#unseal(blob, content)
+    if (raise) blob.unseal(content)
   }
 
   #soiled(blob: LocalBlob): { synced: number; syncedSize: number; extents: Buffer | null; baseRev: string | null } {
     return { synced: 0, syncedSize: 0, extents: blob.whole ? null : Buffer.alloc(0), baseRev: blob.whole ? null : blob.baseRev }
-  }
-
-  #unseal(blob: LocalBlob, content: number): void {
-    blob.content = content
-    blob.sealed = false
-    for (const seal of blob.seals) seal.overtaken = true
   }
 
   /** Bytes [start, end) of the blob are our own now. */
@@ -142,11 +84,8 @@ export class Ledger {
     if (blob.rowWhole || start >= blob.baseSize || blob.rowPresent.firstMissing(first, blocksOf(Math.min(end, blob.baseSize))) < 0) return
     blob.extents.add(start, Math.min(end, blob.baseSize))
     if (blob.extents.count > extentsAtMost) throw new CloudError('no-space', 'too many scattered changes in a file that is not wholly local')
-    for (let block = first; block < last; block += 1) {
-      const from = block * blockSize
-      if (from < blob.baseSize && blob.extents.covers(from, Math.min(from + blockSize, blob.baseSize))) blob.present.add(block)
-    }
-    this.saveExtents(blob)
+    blob.noteCovered(start, end)
+    this.#context.rows.setExtents(blob.node, blob.generation, blob.extents.encode(), blob.bytes)
   }
 
   /** [start, end) takes room now, whatever its bytes are; the file may be longer. */
@@ -171,64 +110,6 @@ export class Ledger {
     blob.live = { size: blob.size, mtimeSec: sec, mtimeNsec: nsec }
   }
 
-  saveExtents(blob: LocalBlob): void {
-    const { rows, database } = this.#context
-    database.transaction(() => {
-      rows.setExtents(blob.node, blob.generation, blob.extents.encode(), blob.bytes)
-    })
-  }
-
-  /** An empty file in place of what was: the base and all bytes are let go. */
-  empty(blob: LocalBlob): void {
-    const { rows, database, host, clock } = this.#context
-    const old: Generation | undefined = blob.generation === 0 ? undefined : { node: blob.node, generation: blob.generation, bytes: blob.bytes }
-    // Bytes that an fsync promised stay until the new ones are on disk too.
-    const promised = blob.dirty && blob.synced > 0
-    const after = blob.dirty ? -1 : blob.cleanSince
-    const generation = rows.nextGeneration()
-    const { sec, nsec } = wallTime()
-    let content: number | undefined
-    database.transaction(() => {
-      content = rows.raiseContent(blob.node, false)
-      if (content === undefined) throw new CloudError('stale', `node ${blob.node} is gone`)
-      rows.settle(blob.node, { size: 0, mtimeSec: sec, mtimeNsec: nsec })
-      if (promised) rows.update(blob.node, blob.generation, blob.row())
-      rows.insert(blob.node, generation, { ...emptyBlob, usedAt: clock.now() })
-      host.dirtied(blob.node, true)
-    })
-    this.#files.detach(blob)
-    this.#room.disown(blob)
-    blob.size = 0
-    blob.nothingLocal()
-    blob.generation = generation
-    blob.dirty = true
-    blob.rowWhole = true
-    blob.hot = false
-    blob.live = undefined
-    blob.settled = undefined
-    blob.trouble = undefined
-    this.#unseal(blob, content ?? blob.content + 1)
-    if (old !== undefined && promised) this.keepPromised(old)
-    else if (old !== undefined) void this.#remover.remove(old, after)
-  }
-
-  /** The same bytes, on disk for sure, are now in the file of another generation. */
-  moved(blob: LocalBlob, generation: number): void {
-    const { rows, database, wal } = this.#context
-    const old = { node: blob.node, generation: blob.generation, bytes: blob.bytes }
-    blob.synced = blob.content
-    blob.syncedSize = blob.size
-    database.transaction(() => rows.insert(blob.node, generation, blob.row()))
-    this.#files.detach(blob)
-    blob.generation = generation
-    blob.sealed = true
-    blob.broken = false
-    blob.folderSynced = true
-    blob.syncedWrites = blob.writes
-    this.#room.adjust(old.bytes)
-    void this.#remover.remove(old, wal.mark())
-  }
-
   /** The file has another size (not 0). A shorter one cuts the base for good. */
   resized(blob: LocalBlob, size: number): void {
     const { rows, database } = this.#context
@@ -244,6 +125,7 @@ export class Ledger {
       blob.present.truncate(blocksOf(blob.baseSize))
       blob.rowPresent.truncate(blocksOf(blob.baseSize))
       blob.extents.remove(size, Infinity)
+      blob.noteCovered(Math.max(0, blob.baseSize - 1), blob.baseSize)
       blob.syncedSize = Math.min(blob.syncedSize, size)
     }
     this.#room.account(blob)
@@ -254,7 +136,7 @@ export class Ledger {
    * An fdatasync covered `content` and the blocks `present` of a dirty blob: it is proved from now on, whatever is written later.
    */
   proved(blob: LocalBlob, what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap }): void {
-    const { rows, database, wal } = this.#context
+    const { rows, database } = this.#context
     blob.synced = what.content
     blob.syncedSize = what.size
     if (!blob.rowWhole) {
@@ -268,10 +150,7 @@ export class Ledger {
       if (blob.opens === 0) this.settle(blob)
       rows.update(blob.node, blob.generation, blob.row())
     })
-    const before = this.#promised.get(blob.node)
-    if (before === undefined) return
-    this.#promised.delete(blob.node)
-    void this.#remover.remove(before, wal.mark())
+    this.#generations.newerProved(blob.node)
   }
 
   /** An fdatasync covered these blocks (`whole`: all) of a clean blob. */
@@ -282,33 +161,6 @@ export class Ledger {
     this.#context.rows.update(blob.node, blob.generation, { ...blob.row(), ...(whole ? {} : { present: present.encode() }) })
     // What came meanwhile is not covered.
     if (!whole && present.count !== blob.present.count) blob.synced = 0
-  }
-
-  /** Bytes that an older fsync promised, kept until the newer ones of the node are proved. */
-  keepPromised(what: Generation): void {
-    this.#promised.set(what.node, what)
-  }
-
-  /** Inside a transaction: the node is going for good. */
-  forget(blob: LocalBlob): void {
-    const { database, wal } = this.#context
-    const { node } = blob
-    database.afterCommit(() => {
-      // Bytes that an fsync promised go only when it is on disk that nobody wants them; others may go at once.
-      const { generation } = blob
-      const after = !blob.dirty ? blob.cleanSince : blob.synced > 0 ? wal.mark() : -1
-      this.#files.detach(blob)
-      const bytes = this.#room.disown(blob)
-      for (const seal of blob.seals) seal.overtaken = true
-      blob.live = undefined
-      blob.settled = undefined
-      blob.size = 0
-      blob.nothingLocal()
-      if (generation > 0) void this.#remover.remove({ node, generation, bytes }, after)
-      const before = this.#promised.get(node)
-      this.#promised.delete(node)
-      if (before !== undefined) void this.#remover.remove(before, wal.mark())
-    })
   }
 
   /** Marks the node as being in error, loudly. */
@@ -370,7 +222,10 @@ export class Ledger {
   /** Inside the transaction that records the upload of `content` as `rev`. */
   uploaded(blob: LocalBlob, content: number, rev: string): void {
     const { rows, database } = this.#context
-    if (!blob.dirty) return this.revised(blob, rev)
+    if (!blob.dirty) {
+      this.revised(blob, rev)
+      return
+    }
     if (!blob.whole) throw new CloudError('internal', `node ${blob.node} was uploaded without being whole`)
     if (rows.content(blob.node)?.content !== content) {
       // What was fsynced is at the provider now: only a later fsync promises anything about what was written since.
@@ -416,16 +271,3 @@ export class Ledger {
     })
   }
 }
-
-/** Row of an empty file of our own. */
-export const emptyBlob = {
-  whole: true,
-  present: null,
-  extents: null,
-  baseRev: null,
-  baseSize: 0,
-  synced: 0,
-  syncedSize: 0,
-  bytes: 0,
-  usedAt: 0,
-} as const

@@ -126,14 +126,26 @@ export class LocalBlob {
     this.extents.remove(this.size, Infinity)
     if (this.whole) {
       this.present = new BlockMap()
+      this.rowPresent = new BlockMap()
       this.charged = row.present === null ? BlockMap.full(blocks) : BlockMap.decode(row.present, Infinity)
     } else {
       this.present = BlockMap.decode(row.present ?? Buffer.alloc(0), blocksOf(this.baseSize))
+      this.rowPresent = this.present.clone()
       this.charged = this.dirty ? this.present.clone() : this.present
-      for (const [start, end] of this.extents) this.charged.addRange(Math.floor(start / blockSize), blocksOf(end))
+      for (const [start, end] of this.extents) {
+        this.charged.addRange(Math.floor(start / blockSize), blocksOf(end))
+        this.noteCovered(start, end)
+      }
     }
-    this.rowPresent = this.present.clone()
     this.dirtyBytes = this.dirty ? this.bytes : 0
+  }
+
+  /** Blocks of the base that [start, end) reaches into and that are dirty all over need not be fetched. */
+  noteCovered(start: number, end: number): void {
+    const last = blocksOf(Math.min(end, this.baseSize))
+    for (let block = Math.floor(start / blockSize); block < last; block += 1) {
+      if (this.extents.covers(block * blockSize, Math.min((block + 1) * blockSize, this.baseSize))) this.present.add(block)
+    }
   }
 
   /** The state of a clean node of which no byte is here. */
@@ -156,6 +168,13 @@ export class LocalBlob {
     this.broken = false
     this.syncedWrites = this.writes
     this.watch = undefined
+  }
+
+  /** The bytes change now, as version `content`: whatever was sealed before is overtaken. */
+  unseal(content: number): void {
+    this.content = content
+    this.sealed = false
+    for (const seal of this.seals) seal.overtaken = true
   }
 
   /** The row that says what memory says. */

@@ -5,7 +5,7 @@ let fixture: Fixture
 afterEach(async () => fixture.end())
 
 test('a new file is written, read, and still there after a crash', async () => {
-  fixture = new Fixture()
+  fixture = await Fixture.make()
   await fixture.open()
   const node = fixture.newNode()
   const data = pattern(300_000, 1)
@@ -20,7 +20,7 @@ test('a new file is written, read, and still there after a crash', async () => {
 })
 
 test('a remote file is fetched, and kept', async () => {
-  fixture = new Fixture()
+  fixture = await Fixture.make()
   await fixture.open()
   const data = pattern(3_000_000, 2)
   const node = fixture.remoteNode(data)

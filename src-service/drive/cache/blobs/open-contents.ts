@@ -13,6 +13,7 @@ import { type Disk, localDisk } from './disk.ts'
 import { Evictor } from './evictor.ts'
 import { Fetcher } from './fetcher.ts'
 import { Filler } from './filler.ts'
+import { Generations } from './generations.ts'
 import { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import { behind, blobFolders, moveOrphans, reportMissing } from './orphans.ts'
@@ -107,17 +108,21 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
   const { rows, disk, clock, host, folder } = context
   const timing = { ...defaultTiming, roomWaitMs, ...options.timing }
   const stop = new AbortController()
-  const files = new BlobFiles(disk, join(folder, 'blobs'), (blob) => ledger.missing(blob))
+  const files = new BlobFiles(disk, join(folder, 'blobs'), (blob) => {
+    if (!blob.dirty) void generations.drop(blob)
+    else ledger.fault(blob, 'blob_missing', new CloudError('damaged', 'the only copy of changes is gone from the disk'))
+  })
   const lastGeneration = rows.lastGeneration
   const start = await recover(options, context, files, lastGeneration, stop.signal)
 
   const evict = (bytes: number, pinned: boolean): Promise<number> => evictor.free(bytes, pinned)
   const room = new Room({ disk, folder, clock, limit: options.limit, waitMs: timing.roomWaitMs, canUpload: () => host.canUpload(), evict }, rows.totals())
   const remover = new Remover(context, files, room, () => upkeep.kick())
-  const ledger = new Ledger({ context, files, room, remover })
+  const generations = new Generations(context, files, room, remover)
+  const ledger = new Ledger(context, room, generations)
   const blobs = new BlobTable(context, room)
-  const evictor = new Evictor(context, blobs, ledger, options.takenOver)
-  const rewriter = new Rewriter(context, files, room, ledger)
+  const evictor = new Evictor(context, blobs, generations, options.takenOver)
+  const rewriter = new Rewriter(context, files, room, generations, ledger)
   const syncer = new Syncer({ context, blobs, files, ledger, onFailure: (blob) => rewriter.failed(blob) })
   const upkeep = new Upkeep({ context, blobs, files, ledger, remover, syncer, timing })
   const recycler = new Recycler(context, files, room)
@@ -132,18 +137,18 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
     host.baseLost(blob.node)
   }
   const recycle: Recycler['recycle'] = (blob, flight, bytes) => recycler.recycle(blob, flight, bytes)
-  const fetcher = new Fetcher({ context, files, room, ledger, budget, stallMs: options.deadlines.readMs, onStored, onBaseLost, recycle })
+  const fetcher = new Fetcher({ context, files, room, generations, budget, stallMs: options.deadlines.readMs, onStored, onBaseLost, recycle })
   const filler = new Filler(context, blobs, fetcher)
-  const reader = new Reader({ context, blobs, files, ledger, fetcher, budget })
+  const reader = new Reader({ context, blobs, files, generations, ledger, fetcher, budget })
   const onChanged = (blob: LocalBlob): void => upkeep.changed(blob)
-  const writer = new Writer({ context, blobs, files, room, ledger, fetcher, filler, evict, onChanged })
+  const writer = new Writer({ context, blobs, files, room, generations, ledger, fetcher, filler, evict, onChanged })
   const ranges = new RangeChanges({ context, blobs, files, ledger, fetcher, reader, writer })
   const uploads = new Uploads({ context, blobs, files, room, filler, syncer })
 
-  removeOlder(context, ledger, remover)
+  removeOlder(context, generations, remover)
   for (const node of rows.incomplete()) resume(blobs.find(node), (blob) => filler.fill(blob))
   for (const node of rows.unsynced()) resume(blobs.find(node), (blob) => upkeep.closed(blob))
-  return blobContents({ context, blobs, files, room, ledger, remover, fetcher, filler, reader, writer, ranges, syncer, uploads, upkeep, start, stop, unlock })
+  return blobContents({ context, blobs, files, room, generations, ledger, remover, fetcher, filler, reader, writer, ranges, syncer, uploads, upkeep, start, stop, unlock })
 }
 
 function resume(blob: LocalBlob | undefined, work: (blob: LocalBlob) => void): void {
@@ -177,12 +182,12 @@ async function recover(
 }
 
 /** Files of generations that were let go go; bytes that an fsync promised stay while newer ones are not proved. */
-function removeOlder({ rows, database }: BlobContext, ledger: Ledger, remover: Remover): void {
+function removeOlder({ rows, database }: BlobContext, generations: Generations, remover: Remover): void {
   for (const older of rows.older()) {
     const current = rows.load(older.node)
     const unproved = current !== undefined && current.generation > 0 && current.base_rev === null && current.synced === 0
     const promised = unproved ? promisedGeneration(database, { node: older.node, generation: current.generation }) : undefined
-    if (promised?.generation === older.generation) ledger.keepPromised(older)
+    if (promised?.generation === older.generation) generations.keepPromised(older)
     else void remover.remove(older, -1)
   }
 }

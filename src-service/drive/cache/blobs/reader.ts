@@ -5,6 +5,7 @@ import { blockSize } from './block-map.ts'
 import type { Budget } from './budget.ts'
 import type { BlobContext } from './context.ts'
 import { type Fetcher, largestRequest } from './fetcher.ts'
+import type { Generations } from './generations.ts'
 import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import { type Cursor, followRead, largestWindow, wantsMore } from './read-ahead.ts'
@@ -13,6 +14,7 @@ export interface ReaderParts {
   readonly context: BlobContext
   readonly blobs: BlobTable
   readonly files: BlobFiles
+  readonly generations: Generations
   readonly ledger: Ledger
   readonly fetcher: Fetcher
   readonly budget: Budget
@@ -111,13 +113,13 @@ export class Reader {
 
   /** A clean copy that cannot be read is given up for what the provider has; a dirty one is an error that stays. */
   #givesUp(blob: LocalBlob, error: CloudError): boolean {
-    const { ledger } = this.#parts
+    const { ledger, generations } = this.#parts
     if (error.kind !== 'io' && error.kind !== 'damaged') return false
     if (blob.dirty) {
       ledger.fault(blob, error.kind === 'io' ? 'disk_error' : 'blob_damaged', error)
       return false
     }
-    if (blob.generation > 0) void ledger.drop(blob)
+    if (blob.generation > 0) void generations.drop(blob)
     return true
   }
 

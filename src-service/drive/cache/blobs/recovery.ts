@@ -115,13 +115,17 @@ export class Recovery {
       return
     }
     if (row.synced === 0) {
-      // An empty file that was never written to needs no proof.
+      // A new file that was never written to needs no proof.
       const untouched = row.size === 0 && row.hot === 0 && (facts === undefined || facts.size === 0)
-      if (!untouched) findings.unproved.push({ row, facts })
+      if (!untouched || this.#remote(row.node) !== undefined || promisedGeneration(this.#context.database, row) !== undefined) {
+        findings.unproved.push({ row, facts })
+      }
       return
     }
-    if (facts === undefined && row.synced_size === 0 && row.size === 0 && row.hot === 0) return
-    if (facts === undefined || facts.size < row.synced_size) findings.unproved.push({ row, facts })
+    if (facts === undefined && row.synced_size === 0) {
+      // What was synced had no bytes yet, nor a file.
+      findings.follow.push({ row, facts: { size: 0, mtimeSec: Math.floor(this.#context.clock.now() / 1000), mtimeNsec: 0, allocated: 0 } })
+    } else if (facts === undefined || facts.size < row.synced_size) findings.unproved.push({ row, facts })
     else findings.follow.push({ row, facts })
   }
 
@@ -194,10 +198,9 @@ export class Recovery {
       return { node: row.node, quarantine, now: 'promised', content }
     }
     rows.setGeneration(row.node, 0)
-    rows.setFault(row.node, unprovedFault)
-    const remote = sql
-      .prepare<[number], RemoteRow>('SELECT content, size, mtime_s, mtime_n FROM remote WHERE node = ? AND content > 0 ORDER BY content DESC LIMIT 1')
-      .get(row.node)
+    // An emptied file that has its bytes back is no loss.
+    if (file !== undefined || row.size > 0 || row.hot === 1) rows.setFault(row.node, unprovedFault)
+    const remote = this.#remote(row.node)
     if (remote === undefined) {
       rows.setSize(row.node, 0)
       return { node: row.node, quarantine, now: 'nothing', content }
@@ -206,6 +209,13 @@ export class Recovery {
     sql.prepare('UPDATE remote SET content = ? WHERE node = ? AND content = ?').run(content, row.node, remote.content)
     rows.settle(row.node, { size: remote.size, mtimeSec: remote.mtime_s, mtimeNsec: remote.mtime_n })
     return { node: row.node, quarantine, now: 'remote', content }
+  }
+
+  /** What the provider last confirmed of these bytes. */
+  #remote(node: number): RemoteRow | undefined {
+    return this.#context.database.sql
+      .prepare<[number], RemoteRow>('SELECT content, size, mtime_s, mtime_n FROM remote WHERE node = ? AND content > 0 ORDER BY content DESC LIMIT 1')
+      .get(node)
   }
 
   #record(node: number, file: { readonly name: string; readonly size: number }): number {

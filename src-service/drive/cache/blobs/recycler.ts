@@ -52,7 +52,7 @@ export class Recycler {
           for (let block = start; block < end; block += 1) blob.present.delete(block)
           database.transaction(() => rows.update(blob.node, generation, { ...blob.row(), synced: 0 }))
           if (blob.covered) await wal.run()
-          blob.covered = false
+          if (blob.synced === 0) blob.covered = false
           await native.fallocate(file.fd, punchHole, start * blockSize, (end - start) * blockSize)
           if (blob.generation === generation) this.#room.account(blob)
         })

@@ -1,7 +1,8 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { BlobContext } from './context.ts'
-import { chargedRanges, copyRanges } from './copy-blocks.ts'
+import { copyRanges, dataRanges } from './copy-blocks.ts'
+import type { Generations } from './generations.ts'
 import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import type { Room } from './room.ts'
@@ -16,12 +17,14 @@ export class Rewriter {
   readonly #context: BlobContext
   readonly #files: BlobFiles
   readonly #room: Room
+  readonly #generations: Generations
   readonly #ledger: Ledger
 
-  constructor(context: BlobContext, files: BlobFiles, room: Room, ledger: Ledger) {
+  constructor(context: BlobContext, files: BlobFiles, room: Room, generations: Generations, ledger: Ledger) {
     this.#context = context
     this.#files = files
     this.#room = room
+    this.#generations = generations
     this.#ledger = ledger
   }
 
@@ -30,7 +33,7 @@ export class Rewriter {
     if (blob.broken) return
     if (!blob.dirty) {
       // The provider has it.
-      if (blob.opens === 0 && blob.lock.idle) void this.#ledger.drop(blob)
+      if (blob.opens === 0 && blob.lock.idle) void this.#generations.drop(blob)
       return
     }
     blob.broken = true
@@ -55,7 +58,7 @@ export class Rewriter {
         } finally {
           this.#files.release(file)
         }
-        this.#ledger.moved(blob, generation)
+        this.#generations.moved(blob, generation)
         context.database.transaction(() => context.rows.clearFault(blob.node, fault))
       })
     } finally {
@@ -68,7 +71,7 @@ export class Rewriter {
     const fd = await disk.open(path, true)
     try {
       await disk.truncate(fd, blob.size)
-      await copyRanges(this.#context, fromFd, fd, chargedRanges(blob.charged, blob.size))
+      await copyRanges(this.#context, fromFd, fd, await dataRanges(this.#context, fromFd, blob.size))
       await disk.datasync(fd)
       await disk.syncFolder(this.#files.folderPath(blob.node))
     } finally {

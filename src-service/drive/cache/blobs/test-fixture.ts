@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -105,8 +105,8 @@ export interface RemoteFile {
 
 /** One mount's local bytes with a provider in memory. */
 export class Fixture {
-  readonly folder = mkdtempSync(join(tmpdir(), 'cloudmoor-blobs-'))
-  database = openTestDatabase(join(this.folder, 'drive.sqlite'))
+  readonly folder: string
+  database: ReturnType<typeof openTestDatabase>
   native: Native | null = testNative()
   disk: Disk = localDisk
   limit = 64 * 1024 * 1024
@@ -114,6 +114,8 @@ export class Fixture {
   readMs = 2000
   roomWaitMs = 100
   saveMs = 20
+  closeSyncMs = 60
+  cleanSyncMs = 60
   bootId = 'boot-1'
   takenOver = false
   readonly remote = new Map<number, RemoteFile>()
@@ -144,6 +146,15 @@ export class Fixture {
     log: (level, message, fields) => this.logs.push({ level, message, fields }),
   }
 
+  private constructor(folder: string) {
+    this.folder = folder
+    this.database = openTestDatabase(join(folder, 'drive.sqlite'))
+  }
+
+  static async make(settings: Partial<Fixture> = {}): Promise<Fixture> {
+    return Object.assign(new Fixture(await mkdtemp(join(tmpdir(), 'cloudmoor-blobs-'))), settings)
+  }
+
   async *#readRemote(life: Life, node: number, start: number, end: number, rev: string, priority: string, abort: AbortSignal): AsyncGenerator<Uint8Array> {
     this.requests.push({ node, start, end, priority })
     for (let at = start; at < end; ) {
@@ -171,7 +182,7 @@ export class Fixture {
       takenOver: this.takenOver,
       disk: this.#mortalDisk(this.disk, this.#life),
       clock: this.#mortalClock(this.#life),
-      timing: { saveMs: this.saveMs, closeSyncMs: 60, cleanSyncMs: 60, roomWaitMs: this.roomWaitMs },
+      timing: { saveMs: this.saveMs, closeSyncMs: this.closeSyncMs, cleanSyncMs: this.cleanSyncMs, roomWaitMs: this.roomWaitMs },
       ...more,
     })
     this.contents = contents
@@ -196,7 +207,7 @@ export class Fixture {
     await this.#life.kill()
     for (const fd of this.#fds) await localDisk.close(fd).catch(() => undefined)
     this.database.close()
-    rmSync(this.folder, { recursive: true, force: true })
+    await rm(this.folder, { recursive: true, force: true })
   }
 
   /** A node that the provider has. */
@@ -239,6 +250,10 @@ export class Fixture {
       .get(node)
     if (row === undefined) throw new Error(`no node ${node}`)
     return row
+  }
+
+  exists(node: number): boolean {
+    return this.database.sql.prepare('SELECT 1 FROM node WHERE id = ?').get(node) !== undefined
   }
 
   blobRow(node: number): { generation: number; whole: number; synced: number; bytes: number; extents: Buffer | null; base_rev: string | null } | undefined {
@@ -301,8 +316,8 @@ export class Fixture {
     return join(this.folder, 'blobs', (node % 256).toString(16).padStart(2, '0'), `${node}.${generation}`)
   }
 
-  blobBytes(node: number): Buffer {
-    return readFileSync(this.blobPath(node))
+  blobBytes(node: number): Promise<Buffer> {
+    return readFile(this.blobPath(node))
   }
 
   #mortalClock(life: Life): Clock {

@@ -4,7 +4,7 @@ import type { UploadSource } from '../../connectors/connector.ts'
 import type { BlobFile, BlobFiles } from './blob-files.ts'
 import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
-import { chargedRanges, copyRanges } from './copy-blocks.ts'
+import { copyRanges, dataRanges } from './copy-blocks.ts'
 import { Extents } from './extents.ts'
 import type { Filler } from './filler.ts'
 import type { LocalBlob, Seal } from './local-blob.ts'
@@ -168,10 +168,10 @@ export class Uploads {
     const { generation } = blob
     const watch = new Extents()
     blob.watch = watch
-    let left = chargedRanges(blob.charged, blob.size)
     try {
       const file = await files.hold(blob)
       try {
+        let left = await dataRanges(context, file.fd, blob.size)
         for (let pass = 0; pass < copyPasses; pass += 1) {
           await copyRanges(context, file.fd, fd, left)
           left = takeAll(watch)

@@ -5,6 +5,7 @@ import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
 import type { Fetcher } from './fetcher.ts'
 import type { Filler } from './filler.ts'
+import type { Generations } from './generations.ts'
 import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import type { Room } from './room.ts'
@@ -17,6 +18,7 @@ export interface WriterParts {
   readonly blobs: BlobTable
   readonly files: BlobFiles
   readonly room: Room
+  readonly generations: Generations
   readonly ledger: Ledger
   readonly fetcher: Fetcher
   readonly filler: Filler
@@ -100,7 +102,7 @@ export class Writer {
       if (size === blob.size) return
       if (size === 0) {
         await this.#walRoom()
-        this.#parts.ledger.empty(blob)
+        this.#parts.generations.empty(blob)
         this.#touched(blob)
         // Its requests are for bytes that nobody wants now.
         void fetcher.stop(blob)
@@ -120,6 +122,7 @@ export class Writer {
 
   async #resize(blob: LocalBlob, file: BlobFile, size: number): Promise<void> {
     const { context, ledger } = this.#parts
+    const { generation } = blob
     if (blob.synced > 0 && size < blob.syncedSize) {
       // After a power loss a file shorter than this would count as damaged.
       blob.syncedSize = size
@@ -127,6 +130,7 @@ export class Writer {
       await context.wal.run()
     }
     await context.disk.truncate(file.fd, size)
+    if (blob.generation !== generation) return
     ledger.resized(blob, size)
     this.#touched(blob)
   }
