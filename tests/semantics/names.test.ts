@@ -32,7 +32,7 @@ test('What the provider cannot carry is refused when it is made', minute, async 
 test('Modes, owners, times, links and special files', minute, async () => {
   await using drive = await localDrive()
   const { mount, installation } = drive
-  await shell(`cd "${mount}"; echo f > f; chmod 4751 f; chown 12:34 f; touch -d '2011-12-13 14:15:16.171819202' f; ln f hard; ln -s /nowhere/at/all soft
+  await shell(`cd "${mount}"; echo f > f; chown 12:34 f; chmod 4751 f; touch -d '2011-12-13 14:15:16.171819202' f; ln f hard; ln -s /nowhere/at/all soft
     mkfifo -m 640 fifo; mknod -m 600 char c 1 7; mknod -m 600 block b 9 9; mkdir -m 3770 d
     python3 -c "import socket; s = socket.socket(socket.AF_UNIX); s.bind('sock')" 2>/dev/null || true`)
   const facts = `cd "${mount}"; stat -c '%n %F %a %u %g %h %t %T' d f hard soft fifo char block; stat -c '%n %y %s' f soft; readlink soft`

@@ -10,7 +10,7 @@ test('A reader never sees a mix of two versions', minutes, async () => {
   const { code, text } = await outcome(
     `exec 5< "${drive.mount}/f"; head -c 1000 <&5 > "${drive.installation.folder}/got"
      head -c ${size} /dev/zero | tr '\\0' b > "${drive.cloud}/.new"; mv "${drive.cloud}/.new" "${drive.cloud}/f"
-     cat <&5 >> "${drive.installation.folder}/got"; echo "exit $?"
+     cat <&5 >> "${drive.installation.folder}/got" 2> /dev/null; echo "exit $?"
      tr -d a < "${drive.installation.folder}/got" | wc -c`,
     90_000,
   )
