@@ -9,12 +9,10 @@ import { version } from './common/version.ts'
 import { openApi } from './control/api/open-api.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
 import { createMountManager } from './control/mounts/mount-manager.ts'
-import type { ServiceMounts } from './control/mounts/mount-manager.ts'
 import { MountRecords } from './control/mounts/mount-records.ts'
 import { scriptArguments } from './control/mounts/script.ts'
 import { WorkerPool } from './control/mounts/worker-pool.ts'
 import { createProviders } from './control/providers/providers.ts'
-import type { Providers } from './control/providers/providers.ts'
 import { readServiceFlags, usage } from './control/service/service-flags.ts'
 import { ServiceLife } from './control/service/service-life.ts'
 import { openStore } from './control/store/open-store.ts'
@@ -69,14 +67,13 @@ async function main(): Promise<void> {
     ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
   })
   providers.onChange((id) => mounts.accountChanged(id))
-  vault.onUnlock(() => mounts.accountChanged(null))
   const sweep = () =>
     providers
       .sweep()
       .catch((caught: unknown) => log.write('info', 'secrets without an account stay for now', { error: CloudError.from(caught) }))
   vault.onUnlock(() => {
+    mounts.accountChanged(null)
     void sweep()
-    void giveSecrets(providers, mounts)
   })
 
   const life = new ServiceLife(native)
@@ -92,11 +89,6 @@ async function main(): Promise<void> {
   life.begin({ api, mounts, store, log })
   log.write('info', `service ${version} is ready`, { pid: process.pid })
   void sweep()
-}
-
-/** Mounts that came up without their secrets get them. */
-async function giveSecrets(providers: Providers, mounts: ServiceMounts): Promise<void> {
-  for (const { record } of await providers.list()) mounts.accountChanged(record.id)
 }
 
 const stopTimeoutSeconds = 30

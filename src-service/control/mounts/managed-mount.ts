@@ -24,6 +24,8 @@ export interface ManagedMountHost {
   readonly onAlert: (mount: MountRecord, severity: 'warning' | 'error', reason: string, message: string) => void
 }
 
+const settleMs = 15_000
+
 /** One configured mount: its record, its life, and the last that its drive told. */
 export class ManagedMount {
   readonly supervisor: Supervisor
@@ -70,10 +72,12 @@ export class ManagedMount {
 
   async plan(): Promise<MountPlan> {
     const plan = await planMount(this.#record, this.#host.plans)
-    if (plan.secretsMissing !== null) {
-      this.#host.log.forMount(this.#record.id).write('warn', `the secrets cannot be had: ${plan.secretsMissing.message}`)
+    const missing = plan.secretsMissing
+    // That the vault is locked is said once, not for every mount.
+    if (missing !== null && missing.code !== 'VAULT_LOCKED') {
+      this.#host.log.forMount(this.#record.id).write('warn', `the secrets cannot be had: ${missing.message}`)
     }
-    this.#secretsMissing = plan.secretsMissing !== null
+    this.#secretsMissing = missing !== null
     return plan
   }
 
@@ -88,8 +92,11 @@ export class ManagedMount {
 
   /** The account changed: its secrets go to the worker as they are now. Other options count from the next start on. */
   async refreshAccount(): Promise<void> {
+    // A mount on its way up may have asked too early; what it is given before it serves would not reach its worker.
+    await this.runner.settled(settleMs)
     const plan = await this.plan()
-    await this.supervisor.giveSecrets(plan.open.secrets)
+    // While they cannot be had, what the worker has is better than nothing.
+    if (!this.#secretsMissing) await this.supervisor.giveSecrets(plan.open.secrets)
     this.#changed()
   }
 
@@ -116,12 +123,16 @@ export class ManagedMount {
     const { state, since } = this.runner
     const drive = this.#drive
     const isUp = state.kind !== 'unmounted' && state.kind !== 'failed'
-    const missing = this.#secretsMissing ? ([{ kind: 'waiting-for-vault' }] as const) : []
+    const told = drive?.conditions ?? []
+    // Without its secrets a drive cannot sign in, and nobody has to do anything about that but unlock the vault.
+    const conditions = this.#secretsMissing
+      ? [{ kind: 'waiting-for-vault' } as const, ...told.filter(({ kind }) => kind !== 'needs-sign-in')]
+      : told
     return {
       state: state.kind,
       since,
       reason: state.kind === 'failed' ? sentence(state.error) : '',
-      conditions: isUp ? [...missing, ...(drive?.conditions ?? [])] : [],
+      conditions: isUp ? conditions : [],
       workerPid: this.supervisor.workerPid,
       queue: drive?.queue ?? null,
       cache: drive?.cache ?? null,
