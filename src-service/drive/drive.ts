@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '../common/clock.ts'
 import { loadNative } from '../common/native/load-native.ts'
 import { wallTime } from '../common/wall-time.ts'
+import { quarantined, repairNames } from './after-power-loss.ts'
 import { openContents } from './cache/blobs/open-contents.ts'
 import type { Contents } from './cache/contents.ts'
 import { currentBootId, type DriveDatabase, openDriveDatabase } from './cache/database.ts'
@@ -103,6 +104,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const listings = openListings({ ...parts, nameChanged: (name) => late.queue?.nameChanged(name) })
   const queue = openUploadQueue({ ...parts, listings })
   late.queue = queue
+  repairNames(tree, queue, contents.start, parts.dropNode)
   const space = new ProviderSpace(connector)
   const { filesystem, passthrough } = openVfs(
     {
@@ -145,7 +147,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       changes.listen(listener)
     },
     fileState: (path) => states.of(path),
-    transfers: (limit) => queue.transfers(limit),
+    transfers: (limit) => [...queue.transfers(limit), ...quarantined(tree, limit)].slice(0, limit),
     retry: (id) => {
       queue.retry(id)
     },
