@@ -1,4 +1,6 @@
-import type { Filesystem, Notifier, RequestLog } from './vfs/filesystem.ts'
+import type { Filesystem } from './vfs/filesystem.ts'
+import type { Notifier } from './cache/notifier.ts'
+import type { RequestLog } from './cache/request-log.ts'
 
 /** One mount's drive as its worker sees it: the file system, its queue and its state. Made by `openDrive` (drive.ts). */
 export interface Drive {

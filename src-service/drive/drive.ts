@@ -25,7 +25,7 @@ import { NodeLifetime } from './node-lifetime.ts'
 import { PathLengths } from './path-lengths.ts'
 import { ProviderSpace } from './provider-space.ts'
 import { Throttled } from './throttled.ts'
-import type { Notifier } from './vfs/filesystem.ts'
+import type { Notifier } from './cache/notifier.ts'
 import type { Backing } from './vfs/passthrough.ts'
 import { openVfs } from './vfs/vfs.ts'
 

@@ -1,4 +1,5 @@
-import type { Filesystem, RequestLog } from '../../src-service/drive/vfs/filesystem.ts'
+import type { Filesystem } from '../../src-service/drive/vfs/filesystem.ts'
+import type { RequestLog } from '../../src-service/drive/cache/request-log.ts'
 import { openSession } from '../../src-service/drive/fuse/session.ts'
 import type { Session, SessionOptions } from '../../src-service/drive/fuse/session.ts'
 import { memoryContents } from './contents.ts'

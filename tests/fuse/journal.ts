@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { RequestLog } from '../../src-service/drive/vfs/filesystem.ts'
+import type { RequestLog } from '../../src-service/drive/cache/request-log.ts'
 import { fileContents } from './contents.ts'
 import { memoryRequestLog } from './memory-request-log.ts'
 import type { LogRow } from './memory-request-log.ts'

@@ -1,4 +1,4 @@
-import type { RequestLog } from '../../src-service/drive/vfs/filesystem.ts'
+import type { RequestLog } from '../../src-service/drive/cache/request-log.ts'
 
 export interface LogRow {
   readonly errno: number

@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock.ts'
 import type { Connector } from '../connectors/connector.ts'
-import type { Notifier } from '../vfs/filesystem.ts'
+import type { Notifier } from './notifier.ts'
 import type { Contents } from './contents.ts'
 import type { DriveDatabase } from './database.ts'
 import type { Places } from './places.ts'

@@ -1,5 +1,5 @@
 import type { Door } from '../../common/native/native.ts'
-import type { Notifier } from '../vfs/filesystem.ts'
+import type { Notifier } from '../cache/notifier.ts'
 import { hasEpoch, hasExpireOnly } from './init.ts'
 import type { Negotiated } from './init.ts'
 import { expireOnly, nameMax, notifyCode, replyHeader } from './protocol.ts'

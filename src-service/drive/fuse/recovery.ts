@@ -1,6 +1,6 @@
 import { header } from '../../common/native/native.ts'
 import type { Door } from '../../common/native/native.ts'
-import type { RequestLog } from '../vfs/filesystem.ts'
+import type { RequestLog } from '../cache/request-log.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { errno } from './errno.ts'
 import { operationOf } from './operations.ts'

@@ -134,38 +134,6 @@ export interface Filesystem {
   readonly entryTtlMs: number
 }
 
-/** Answers of changes, kept in the same transaction as their effects until the kernel has them. Unique ids are numbers < 2^53. */
-export interface RequestLog {
-  /** The answer given to this request by a process that died since, if it was executed. */
-  find(unique: number): { readonly errno: number; readonly payload: Buffer } | undefined
-  /**
-   * One transaction: removes the rows of `finished` requests, runs `work`, which writes the payload of the answer into `payload`
-   * from 0 on and returns its length, and adds the row. A CloudError undoes the effect, and the refusal is logged
-   * with `errnoOf(error)`. What must follow a commit in memory has been done when this returns.
-   * @returns errno (0 = done) and the payload's length.
-   */
-  run(
-    unique: number,
-    payload: Buffer,
-    work: () => number,
-    errnoOf: (error: unknown) => number,
-  ): { readonly errno: number; readonly length: number }
-  /** The kernel has the answer: the row may go with the next transaction. */
-  finished(unique: number): void
-  /** Removes every row (start of a worker, after the leftovers were answered; unmount). */
-  clear(): void
-}
-
-/** What the drive tells the kernel. None of these blocks the caller. */
-export interface Notifier {
-  /** Attributes of the node changed (size, times). */
-  attributesChanged(node: number): void
-  /** The name now means something else, or nothing. */
-  entryChanged(parent: number, name: Buffer): void
-  /** Everything may have changed: all dentries are looked up again (INC_EPOCH), or one by one where the kernel is older than 7.44. */
-  everythingChanged(): void
-}
-
 /** Builds a handle from a node id. Handles stay below 2^53. */
 export function handleOf(node: number, writable: boolean): number {
   return node * 2 + (writable ? 1 : 0)

@@ -8,7 +8,8 @@ import { type DriveDatabase, openDriveDatabase } from '../cache/database.ts'
 import { openRequestLog } from '../cache/request-log.ts'
 import type { UploadQueue, Listings } from '../cache/sync.ts'
 import { rootNode, Tree } from '../cache/tree.ts'
-import type { Attributes, Commit, Filesystem, Maybe, RequestLog } from './filesystem.ts'
+import type { Attributes, Commit, Filesystem, Maybe } from './filesystem.ts'
+import type { RequestLog } from '../cache/request-log.ts'
 import { openVfs } from './vfs.ts'
 
 const caller = { uid: 1000, gid: 1000, pid: 1 }
