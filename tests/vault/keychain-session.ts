@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { CloudError } from '../../src-service/common/errors.ts'
 import { Secret } from '../../src-service/common/secret.ts'
 import { createKeychain } from '../../src-service/control/vault/keychain.ts'
-import { openTestHome } from '../../src-service/control/vault/test-fixture.ts'
+import { openTestHome } from '../support/vault-home.ts'
 
 const program = fileURLToPath(new URL('../../src-service/control/vault/keychain-thread.ts', import.meta.url))
 const keychain = createKeychain({

@@ -39,7 +39,7 @@ promises.link = around(promises.link)
 promises.unlink = around(promises.unlink)
 syncBuiltinESMExports()
 
-const { openTestHome } = await import('../../src-service/control/vault/test-fixture.ts')
+const { openTestHome } = await import('../support/vault-home.ts')
 const home = await openTestHome(folder)
 home.database.function('step', () => {
   step()

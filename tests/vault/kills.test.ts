@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Secret } from '../../src-service/common/secret.ts'
 import { frame } from '../../src-service/control/vault/canonical.ts'
 import type { ServiceVault } from '../../src-service/control/vault/create-vault.ts'
-import { openTestHome } from '../../src-service/control/vault/test-fixture.ts'
+import { openTestHome } from '../support/vault-home.ts'
 import type { UnlockBy } from '../../src-service/control/vault/vault.ts'
 import { newPassphrase, oldPassphrase } from './operations.ts'
 

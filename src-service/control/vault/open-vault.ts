@@ -3,7 +3,7 @@ import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
 import type { Secret } from '../../common/secret.ts'
-import type { SecretRecord, SlotRecord, VaultChange, VaultRecord } from '../store/records.ts'
+import type { SecretMetadata, SecretRecord, SlotRecord, VaultChange, VaultRecord } from '../store/records.ts'
 import type { VaultTable } from '../store/store.ts'
 import { openCatalogue, sealCatalogue } from './catalogue.ts'
 import type { Catalogue, CatalogueEntry } from './catalogue.ts'
@@ -48,13 +48,13 @@ export class OpenVault {
     host: VaultHost,
     vaultId: string,
     slotFor: (root: Buffer) => SlotRecord,
-    values: readonly { readonly row: Omit<SecretRecord, 'dataKey' | 'sealed'>; readonly value: Secret }[],
+    values: readonly { readonly row: SecretMetadata; readonly value: Secret }[],
   ): Promise<OpenVault> {
     const root = randomBytes(keyBytes)
     const now = host.clock.now()
     const head = { id: vaultId, counter: 0, createdAt: now, rotatedAt: now }
     const vault = new OpenVault(host, VaultKeys.of(vaultId, root), head, { secrets: new Map(), slots: new Map() })
-    const secrets = values.map(({ row, value }) => vault.#seal(row, value))
+    const secrets = values.map(({ row, value }) => vault.#seal(row, bytesOf(value)))
     await vault.#commit({ slots: [slotFor(root)], secrets })
     return vault
   }
@@ -92,10 +92,10 @@ export class OpenVault {
 
   async put(owner: string, name: string, value: Secret): Promise<string> {
     // Before anything is read: whether this may be done does not depend on it.
-    this.#keys.ownerKey(owner)
+    this.#keys.withOwner(owner, () => {})
     const others = (await this.#host.table.secrets()).filter((row) => row.owner === owner && row.name === name)
     const version = Math.max(0, ...others.map((row) => row.version)) + 1
-    const row = this.#seal({ id: newId(), owner, name, version, createdAt: this.#host.clock.now() }, value)
+    const row = this.#seal({ id: newId(), owner, name, version, createdAt: this.#host.clock.now() }, bytesOf(value))
     this.#refuseTooMuch(row)
     await this.#commit({ secrets: [row] })
     return row.id
@@ -105,7 +105,7 @@ export class OpenVault {
   async get(reference: string): Promise<Secret> {
     const row = await this.#row(reference)
     if (row === null) throw new CloudError('not-found', 'there is no such secret')
-    return secretOf(openSecret(this.#keys.ownerKey(row.owner), this.id, row))
+    return secretOf(this.#open(row))
   }
 
   async remove(references: readonly string[]): Promise<void> {
@@ -186,7 +186,7 @@ export class OpenVault {
     try {
       const row = await this.#row(reference)
       if (row === null) return false
-      openSecret(this.#keys.ownerKey(row.owner), this.id, row).fill(0)
+      this.#open(row).fill(0)
       return true
     } catch (caught) {
       if (CloudError.from(caught).kind === 'damaged') return false
@@ -197,20 +197,19 @@ export class OpenVault {
   async #reseal(reference: string, next: OpenVault): Promise<SecretRecord> {
     const row = await this.#row(reference)
     if (row === null) throw notAsSaved()
-    const value = openSecret(this.#keys.ownerKey(row.owner), this.id, row)
-    try {
-      return sealSecret(next.#keys.ownerKey(row.owner), this.id, row, value)
-    } finally {
-      value.fill(0)
-    }
+    return next.#seal(row, this.#open(row))
   }
 
-  #seal(row: Omit<SecretRecord, 'dataKey' | 'sealed'>, value: Secret): SecretRecord {
-    const bytes = bytesOf(value)
+  #open(row: SecretRecord): Buffer {
+    return this.#keys.withOwner(row.owner, (key) => openSecret(key, this.id, row))
+  }
+
+  /** Takes the value over: it is wiped. */
+  #seal(row: SecretMetadata, value: Buffer): SecretRecord {
     try {
-      return sealSecret(this.#keys.ownerKey(row.owner), this.id, row, bytes)
+      return this.#keys.withOwner(row.owner, (key) => sealSecret(key, this.id, row, value))
     } finally {
-      bytes.fill(0)
+      value.fill(0)
     }
   }
 

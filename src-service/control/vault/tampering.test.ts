@@ -7,8 +7,8 @@ import type { VaultTable } from '../store/store.ts'
 import type { ServiceVault } from './create-vault.ts'
 import { open, seal } from './sealed-box.ts'
 import { openSecret, sealSecret } from './secret-rows.ts'
-import { openTestHome } from './test-fixture.ts'
-import type { TestHome } from './test-fixture.ts'
+import { openTestHome } from '../../../tests/support/vault-home.ts'
+import type { TestHome } from '../../../tests/support/vault-home.ts'
 
 /** Every text that a refusal had: in the end there must be one. */
 const texts = new Set<string>()

@@ -29,15 +29,24 @@ export class VaultKeys {
     return this.#root
   }
 
-  /** Throws `sign-in` (VAULT_LOCKED) if the share is without this owner. */
-  ownerKey(owner: string): Buffer {
+  /** Lends the key of an owner for the time of the call. Throws `sign-in` (VAULT_LOCKED) if the share is without it. */
+  withOwner<T>(owner: string, use: (key: Buffer) => T): T {
     const kept = this.#owners.get(owner)
-    if (kept !== undefined) return kept
+    if (kept !== undefined) return use(kept)
+    const key = this.#derive(owner)
+    try {
+      return use(key)
+    } finally {
+      key.fill(0)
+    }
+  }
+
+  #derive(owner: string): Buffer {
     return deriveKey(this.root, ['owner', this.#vaultId, owner])
   }
 
   shareOf(owners: readonly string[]): VaultKeys {
-    const kept = new Map(owners.map((owner) => [owner, this.ownerKey(owner)]))
+    const kept = new Map(owners.map((owner) => [owner, this.#derive(owner)]))
     return new VaultKeys(this.#vaultId, null, Buffer.from(this.catalogue), kept)
   }
 

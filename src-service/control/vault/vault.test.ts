@@ -6,8 +6,8 @@ import { Secret } from '../../common/secret.ts'
 import { frame } from './canonical.ts'
 import { credentialName } from './credential.ts'
 import type { ServiceVault } from './create-vault.ts'
-import { memoryKeychain, noKeychain, openTestHome } from './test-fixture.ts'
-import type { TestHome } from './test-fixture.ts'
+import { memoryKeychain, noKeychain, openTestHome } from '../../../tests/support/vault-home.ts'
+import type { TestHome } from '../../../tests/support/vault-home.ts'
 
 let home: TestHome
 let vault: ServiceVault
