@@ -21,7 +21,10 @@ export const systemClock: Clock = {
 /** Resolves after `milliseconds`, or at once when the signal is aborted: the caller looks at the signal. */
 export function pause(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal?.aborted === true) return resolve()
+    if (signal?.aborted === true) {
+      resolve()
+      return
+    }
     const done = () => {
       cancel()
       signal?.removeEventListener('abort', done)

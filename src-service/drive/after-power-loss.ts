@@ -38,7 +38,9 @@ export function repairNames(tree: Tree, queue: UploadQueue, report: StartReport,
 
 /** What lies in quarantine, as transfers that wait for a person. */
 export function quarantined(tree: Tree, limit: number): Transfer[] {
-  const rows = tree.database.sql.prepare<[number], QuarantineRow>('SELECT id, path, file, size, reason FROM quarantine ORDER BY id LIMIT ?').all(limit)
+  const rows = tree.database.sql
+    .prepare<[number], QuarantineRow>('SELECT id, path, file, size, reason FROM quarantine ORDER BY id LIMIT ?')
+    .all(limit)
   return rows.map((row) => ({
     id: -row.id,
     path: row.path.toString(),
@@ -51,4 +53,3 @@ export function quarantined(tree: Tree, limit: number): Transfer[] {
     reason: `never synced before a power loss; its bytes are kept in quarantine/${row.file}`,
   }))
 }
-

@@ -75,7 +75,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     host: contentsHost({ tree, connector, places, reachability, log: options.log, queue: () => late.queue }),
     readBudgetBytes,
     deadlines: options.deadlines,
-    bootId: currentBootId(),
+    bootId: await currentBootId(),
     // A drive is opened before it is known whether its kernel connection is a new one.
     takenOver: true,
   })
@@ -192,4 +192,3 @@ function statusOf(contents: Contents, queue: UploadQueue, reachability: Reachabi
     hidden: hidden?.n ?? 0,
   }
 }
-

@@ -9,6 +9,8 @@ export interface Workload {
   readonly limit: number
   /** Programs it needs; skipped with the reason if one is missing. */
   readonly needs?: readonly string[]
+  /** Where it is run; both if not said. */
+  readonly only?: 'local' | 'minio'
 }
 
 export const workloads: readonly Workload[] = [
@@ -170,6 +172,7 @@ for i in sys.argv[1:]:
   },
   {
     name: 'npm',
+    only: 'local',
     limit: 180,
     needs: ['npm'],
     script: `
@@ -180,6 +183,7 @@ for i in sys.argv[1:]:
   },
   {
     name: 'large',
+    only: 'minio',
     limit: 240,
     script: `
       mkdir "$M/large" "$T/expected/large"

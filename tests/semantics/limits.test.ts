@@ -10,15 +10,15 @@ const megabyte = 1_000_000
 test('The cache size is hard', minutes, async (context) => {
   const drive = await proxiedDrive(['--cache-size', '64M', '--option', 'writeBackSeconds=0'])
   if ('missing' in drive) return context.skip(drive.missing)
-  await using _ = drive
-  const { mount, installation } = drive
+  await using used = drive
+  const { mount, installation } = used
   let worst = 0
-  let ended = false
+  const progress = { ended: false }
   const writing = shell(
     `for i in $(seq 1 20); do head -c 10000000 /dev/urandom > "${mount}/f$i"; sha256sum < "${mount}/f$i" >> "${installation.folder}/sums"; done`,
     180_000,
-  ).finally(() => (ended = true))
-  while (!ended) {
+  ).finally(() => (progress.ended = true))
+  while (!progress.ended) {
     const { text } = await outcome(`find "${installation.home}" -type d -name blobs -exec du -s -B1 {} + | cut -f1`)
     worst = Math.max(worst, Number(text.trim()))
     await sleep(100)
@@ -37,8 +37,8 @@ test('The cache size is hard', minutes, async (context) => {
 test('Nothing hangs', minutes, async (context) => {
   const drive = await proxiedDrive()
   if ('missing' in drive) return context.skip(drive.missing)
-  await using _ = drive
-  const { mount, installation, proxy } = drive
+  await using used = drive
+  const { mount, installation, proxy } = used
   await shell(`mkdir "${mount}/d"; head -c 2000000 /dev/zero > "${mount}/d/f"`)
   await installation.uploaded('drive')
   await installation.cloudmoor(['unmount', 'drive'])

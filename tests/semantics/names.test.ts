@@ -18,9 +18,11 @@ test('Rename is atomic here', minute, async () => {
 test('What the provider cannot carry is refused when it is made', minute, async (context) => {
   const drive = await proxiedDrive()
   if ('missing' in drive) return context.skip(drive.missing)
-  await using _ = drive
-  const { mount } = drive
-  const long = await outcome(`cd "${mount}" && for i in $(seq 1 12); do mkdir "$(printf 'x%.0s' $(seq 1 99))" || exit 7; cd "$(printf 'x%.0s' $(seq 1 99))"; done`)
+  await using used = drive
+  const { mount } = used
+  const long = await outcome(
+    `cd "${mount}" && for i in $(seq 1 12); do mkdir "$(printf 'x%.0s' $(seq 1 99))" || exit 7; cd "$(printf 'x%.0s' $(seq 1 99))"; done`,
+  )
   expect(long.code).toBe(7)
   expect(long.text).toMatch(/File name too long/)
   const own = await outcome(`echo x > "${mount}/.cloudmoor-tmp-x"`)
@@ -59,5 +61,7 @@ test('Extended attributes', minute, async () => {
   const refused = await outcome(`echo x > "${plain.mount}/f"; setfattr -n user.a -v 1 "${plain.mount}/f"`)
   expect(refused.text).toMatch(/not supported/)
   await using drive = await localDrive(['--option', 'xattrs=on'])
-  await shell(`cd "${drive.mount}"; echo x > f; setfattr -n user.a -v one f; test "$(getfattr --only-values -n user.a f)" = one; setfattr -x user.a f; ! getfattr -n user.a f 2>/dev/null`)
+  await shell(
+    `cd "${drive.mount}"; echo x > f; setfattr -n user.a -v one f; test "$(getfattr --only-values -n user.a f)" = one; setfattr -x user.a f; ! getfattr -n user.a f 2>/dev/null`,
+  )
 })

@@ -33,14 +33,16 @@ test('Changes made elsewhere', minutes, async () => {
   await eventually(`test "$(cat "${drive.mount}/f")" = 'number two' && test "$(cat "${drive.mount}/g")" = new`, 35_000)
   expect(performance.now() - begun).toBeLessThan(32_000)
   await using strict = await localDrive(['--option', 'freshness=strict'])
-  await shell(`echo one > "${strict.cloud}/f"; test "$(cat "${strict.mount}/f")" = one; echo number two > "${strict.cloud}/f"; test "$(cat "${strict.mount}/f")" = 'number two'`)
+  await shell(
+    `echo one > "${strict.cloud}/f"; test "$(cat "${strict.mount}/f")" = one; echo number two > "${strict.cloud}/f"; test "$(cat "${strict.mount}/f")" = 'number two'`,
+  )
 })
 
 test('Unknown is not NotFound', minutes, async (context) => {
   const drive = await proxiedDrive(['--option', 'writeBackSeconds=1'])
   if ('missing' in drive) return context.skip(drive.missing)
-  await using _ = drive
-  const { mount, proxy, installation } = drive
+  await using used = drive
+  const { mount, proxy, installation } = used
   await shell(`mkdir "${mount}/known" "${mount}/other"; echo cached > "${mount}/known/f"; head -c 3000000 /dev/zero > "${mount}/known/far"`)
   await installation.uploaded('drive')
   // A drive that has never seen `other` listed and has nothing of `far`.
@@ -67,12 +69,13 @@ test('Unknown is not NotFound', minutes, async (context) => {
 test('Deletions are not inferred lightly', minutes, async (context) => {
   const drive = await proxiedDrive()
   if ('missing' in drive) return context.skip(drive.missing)
-  await using _ = drive
-  const { mount, proxy, installation } = drive
+  await using used = drive
+  const { mount, proxy, installation } = used
   await shell(`mkdir "${mount}/d"; for i in $(seq 1 150); do echo $i > "${mount}/d/f$i"; done`)
   await installation.uploaded('drive')
   // Listings now look complete and empty: a server that lost its mind, not one that lost its files.
-  const empty = '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>drive</Name><Prefix>d/</Prefix><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>'
+  const empty =
+    '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>drive</Name><Prefix>d/</Prefix><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>'
   let spoiled = 0
   proxy.decide = ({ method, url }) => {
     if (method !== 'GET' || !url.includes('list-type=2') || !url.includes('prefix=d%2F') || spoiled >= 1) return { kind: 'pass' }

@@ -57,10 +57,12 @@ test('A file is uploaded as one version', minute, async () => {
     `for i in $(seq 1 25); do c=$(printf "\\\\$(printf %03o $((65 + i)))"); head -c 3000000 /dev/zero | tr '\\0' "$c" > "${drive.mount}/f"; sleep 0.1; done`,
   )
   let seen = 0
-  let ended = false
-  void writer.then(() => (ended = true))
-  while (!ended) {
-    const { text } = await outcome(`test ! -s "${drive.cloud}/f" || { cp "${drive.cloud}/f" "${drive.installation.folder}/copy" && fold -w1 < /dev/null; head -c 1 "${drive.installation.folder}/copy"; tr -d "$(head -c 1 "${drive.installation.folder}/copy")" < "${drive.installation.folder}/copy" | wc -c; }`)
+  const progress = { ended: false }
+  void writer.then(() => (progress.ended = true))
+  while (!progress.ended) {
+    const { text } = await outcome(
+      `test ! -s "${drive.cloud}/f" || { cp "${drive.cloud}/f" "${drive.installation.folder}/copy" && fold -w1 < /dev/null; head -c 1 "${drive.installation.folder}/copy"; tr -d "$(head -c 1 "${drive.installation.folder}/copy")" < "${drive.installation.folder}/copy" | wc -c; }`,
+    )
     if (text === '') continue
     seen++
     expect(text.slice(1).trim()).toBe('0')
@@ -78,7 +80,9 @@ test('Both sides of a conflict survive', minute, async () => {
   await shell(`echo ours > "${drive.mount}/f.txt"; echo theirs, longer > "${drive.cloud}/f.txt"`)
   await drive.installation.uploaded('drive')
   await eventually(`test "$(cat "${drive.mount}/f.txt")" = 'theirs, longer'`, 40_000)
-  await shell(`test "$(cat "${drive.cloud}/f.txt")" = 'theirs, longer'; test "$(cat "${drive.cloud}/f (conflict "*.txt)" = ours; test "$(cat "${drive.mount}/f (conflict "*.txt)" = ours`)
+  await shell(
+    `test "$(cat "${drive.cloud}/f.txt")" = 'theirs, longer'; test "$(cat "${drive.cloud}/f (conflict "*.txt)" = ours; test "$(cat "${drive.mount}/f (conflict "*.txt)" = ours`,
+  )
 })
 
 test('An edit wins over a deletion', minute, async () => {

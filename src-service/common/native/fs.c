@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -55,6 +56,10 @@ int64_t fs_copy_range(int from_fd, int64_t from_offset, int to_fd, int64_t to_of
 
 int fs_set_times(const char *path, const struct timespec times[2]) {
   return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
+int fs_rename_new(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 ? 0 : -errno;
 }
 
 int fs_make_node(const char *path, uint32_t mode, uint32_t major, uint32_t minor) {

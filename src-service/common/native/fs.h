@@ -13,6 +13,8 @@ int fs_clone(int from_fd, int to_fd);
 // Bytes copied: fewer than `length` at the end of the source.
 int64_t fs_copy_range(int from_fd, int64_t from_offset, int to_fd, int64_t to_offset, int64_t length);
 int fs_set_times(const char *path, const struct timespec times[2]);
+// -EEXIST: `to` is there; -EINVAL: this file system cannot tell.
+int fs_rename_new(const char *from, const char *to);
 int fs_make_node(const char *path, uint32_t mode, uint32_t major, uint32_t minor);
 // The value or the list of names in *bytes (malloc), its size as result.
 int64_t fs_get_attribute(const char *path, const char *name, uint8_t **bytes);

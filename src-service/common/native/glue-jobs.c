@@ -183,6 +183,16 @@ static napi_value times_call(napi_env env, napi_callback_info info) {
   return start_job(env, job, right);
 }
 
+static int64_t run_rename(struct job *job) {
+  return fs_rename_new(job->path, job->name);
+}
+
+static napi_value rename_call(napi_env env, napi_callback_info info) {
+  struct call call = call_of(env, info);
+  struct job *job = new_job(env, "renameat2", run_rename, NULL);
+  return start_job(env, job, job != NULL && path_argument(&call, 0, &job->path) && path_argument(&call, 1, &job->name));
+}
+
 static int64_t run_node(struct job *job) {
   return fs_make_node(job->path, (uint32_t)job->numbers[0], (uint32_t)job->numbers[1], (uint32_t)job->numbers[2]);
 }
@@ -272,8 +282,9 @@ void define_jobs(napi_env env, napi_value exports) {
   const struct method methods[] = {
       {"mountDirect", mount_direct_call}, {"unmount", unmount_call},      {"receiveFd", receive_fd_call},
       {"fallocate", fallocate_call},      {"cloneFile", clone_call},      {"copyRange", copy_call},
-      {"setTimes", times_call},           {"mknod", node_call},           {"getAttribute", get_call},
-      {"setAttribute", set_call},         {"removeAttribute", remove_call}, {"listAttributes", list_call},
+      {"setTimes", times_call},           {"mknod", node_call},           {"renameNew", rename_call},
+      {"getAttribute", get_call},         {"setAttribute", set_call},     {"removeAttribute", remove_call},
+      {"listAttributes", list_call},
   };
   add_functions(env, exports, methods, COUNT_OF(methods));
 }

@@ -203,6 +203,8 @@ export interface Native {
   copyRange(fromFd: number, fromOffset: number, toFd: number, toOffset: number, length: number): Promise<number>
   /** utimensat(2), AT_SYMLINK_NOFOLLOW, nanoseconds, thread pool. */
   setTimes(path: string | Buffer, times: FileTimes): Promise<void>
+  /** renameat2(2) with RENAME_NOREPLACE, thread pool: rejects with EEXIST if `to` is there, with EINVAL where the file system cannot tell. */
+  renameNew(from: string | Buffer, to: string | Buffer): Promise<void>
   mknod(path: string | Buffer, mode: number, major: number, minor: number): Promise<void>
   /** l*xattr(2), thread pool. `getAttribute` gives null when absent. */
   getAttribute(path: string | Buffer, name: string): Promise<Buffer | null>

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../common/errors.ts'
@@ -124,18 +124,22 @@ function open(path: string): Database.Database {
     sql?.close()
     if (error instanceof CloudError) throw error
     const known = CloudError.from(error)
-    throw new CloudError(known.code?.startsWith('SQLITE_CORRUPT') || known.code?.startsWith('SQLITE_NOTADB') ? 'damaged' : known.kind, known.message, {
-      cause: error,
-      ...(known.code === undefined ? {} : { code: known.code }),
-      hint: 'The database of this mount cannot be opened. Its files are kept; see docs/operations/known-issues.md.',
-    })
+    throw new CloudError(
+      known.code?.startsWith('SQLITE_CORRUPT') || known.code?.startsWith('SQLITE_NOTADB') ? 'damaged' : known.kind,
+      known.message,
+      {
+        cause: error,
+        ...(known.code === undefined ? {} : { code: known.code }),
+        hint: 'The database of this mount cannot be opened. Its files are kept; see docs/operations/known-issues.md.',
+      },
+    )
   }
 }
 
 /** Passive checkpoints in a thread of their own, so that no fsync of the database waits on the event loop. */
 class Checkpointer {
   /** Also what a predecessor that died left: it makes every start slower. */
-  bytes: number
+  bytes = 0
   #due = checkpointAt
   readonly #thread: Worker
   #running = false
@@ -143,10 +147,11 @@ class Checkpointer {
   #waiting: (() => void)[] = []
 
   constructor(path: string) {
-    this.bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     const file = import.meta.url.endsWith('.ts') ? './checkpoint-thread.ts' : './checkpoint-thread.js'
     this.#thread = new Worker(new URL(file, import.meta.url), { workerData: { path }, execArgv: [] })
     this.#thread.unref()
+    // Its answer tells what a predecessor left in the WAL.
+    this.#start()
     this.#thread.on('message', (bytes: number) => {
       this.#running = false
       this.bytes = bytes
@@ -193,6 +198,6 @@ class Checkpointer {
 }
 
 /** Identity of the running kernel: differs after every boot. */
-export function currentBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+export async function currentBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
 }

@@ -173,7 +173,9 @@ export class Tree {
       setRemote: sql.prepare('UPDATE name SET remote = ? WHERE id = ?'),
       deleteName: sql.prepare('DELETE FROM name WHERE id = ?'),
       remote: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE id = ?'),
-      remoteAt: sql.prepare<[number, Buffer, number], RemoteRow>("SELECT * FROM remote WHERE parent = ? AND name = ? AND (type = 'folder') = ?"),
+      remoteAt: sql.prepare<[number, Buffer, number], RemoteRow>(
+        "SELECT * FROM remote WHERE parent = ? AND name = ? AND (type = 'folder') = ?",
+      ),
       remotesIn: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE parent = ? ORDER BY id'),
       remotesOf: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE node = ? ORDER BY id'),
       insertRemote: sql.prepare(
@@ -326,14 +328,37 @@ export class Tree {
 
   insertRemote(row: NewRemote): number {
     const { lastInsertRowid } = this.#sql.insertRemote.run(
-      row.parent, row.name, row.shown, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs,
+      row.parent,
+      row.name,
+      row.shown,
+      row.key,
+      row.type,
+      row.size,
+      row.mtime_s,
+      row.mtime_n,
+      row.rev,
+      row.node,
+      row.content,
+      row.attrs,
     )
     return Number(lastInsertRowid)
   }
 
   updateRemote(row: RemoteRow): void {
     this.#sql.updateRemote.run(
-      row.parent, row.name, row.shown, row.key, row.type, row.size, row.mtime_s, row.mtime_n, row.rev, row.node, row.content, row.attrs, row.id,
+      row.parent,
+      row.name,
+      row.shown,
+      row.key,
+      row.type,
+      row.size,
+      row.mtime_s,
+      row.mtime_n,
+      row.rev,
+      row.node,
+      row.content,
+      row.attrs,
+      row.id,
     )
   }
 

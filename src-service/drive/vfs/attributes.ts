@@ -24,7 +24,8 @@ export function attributesOf(row: NodeRow, contents: Contents): Attributes {
     mtimeSec,
     mtimeNsec,
     ctimeSec: live === undefined ? row.ctime_s : Math.max(mtimeSec, row.ctime_s),
-    ctimeNsec: live === undefined || row.ctime_s > mtimeSec ? row.ctime_n : row.ctime_s === mtimeSec ? Math.max(mtimeNsec, row.ctime_n) : mtimeNsec,
+    ctimeNsec:
+      live === undefined || row.ctime_s > mtimeSec ? row.ctime_n : row.ctime_s === mtimeSec ? Math.max(mtimeNsec, row.ctime_n) : mtimeNsec,
   }
 }
 

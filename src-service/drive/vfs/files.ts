@@ -112,7 +112,8 @@ export class Files {
   flush(fh: number): void {
     if (!isWritableHandle(fh)) return
     const row = this.#context.tree.node(nodeOfHandle(fh))
-    if (row?.fault != null) throw new CloudError('io', `the file cannot be completed: ${row.fault}`, { code: row.fault })
+    if (row !== undefined && row.fault !== null)
+      throw new CloudError('io', `the file cannot be completed: ${row.fault}`, { code: row.fault })
   }
 
   async fsync(fh: number, signal: AbortSignal): Promise<void> {

@@ -94,7 +94,13 @@ export interface Filesystem {
   rename(parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Maybe<Commit<void>>
 
   open(node: number, options: OpenOptions): Maybe<Opened>
-  create(caller: Caller, parent: number, name: Buffer, mode: number, options: OpenOptions): Maybe<Commit<{ readonly attributes: Attributes; readonly opened: Opened }>>
+  create(
+    caller: Caller,
+    parent: number,
+    name: Buffer,
+    mode: number,
+    options: OpenOptions,
+  ): Maybe<Commit<{ readonly attributes: Attributes; readonly opened: Opened }>>
   /** Bytes that can be had without waiting: their number (0 at the end of the file), or -1. Never throws for lack of data. */
   readNow(fh: number, offset: number, length: number, target: Buffer, targetOffset: number): number
   read(fh: number, offset: number, length: number, target: Buffer, targetOffset: number, signal: AbortSignal): Promise<number>

@@ -24,7 +24,8 @@ export function checkNewName(name: Buffer, pathBytes: number, rules: Capabilitie
     throw new CloudError('name-too-long', `the provider takes paths of at most ${rules.maxPathBytes} bytes`)
   }
   const text = name.toString('latin1')
-  if (ownPrefixes.some((prefix) => text.startsWith(prefix))) throw new CloudError('name-invalid', 'names with this beginning are kept for CloudMoor')
+  if (ownPrefixes.some((prefix) => text.startsWith(prefix)))
+    throw new CloudError('name-invalid', 'names with this beginning are kept for CloudMoor')
   for (const forbidden of rules.forbidden) {
     if (text.includes(forbidden)) throw new CloudError('name-invalid', `the provider takes no ${JSON.stringify(forbidden)} in names`)
   }

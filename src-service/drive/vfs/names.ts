@@ -178,7 +178,12 @@ export class Names {
     })
   }
 
-  #insert(caller: Caller, parent: number, name: Buffer, what: { readonly mode: number; readonly rdev: number; readonly target: Buffer | null }): number {
+  #insert(
+    caller: Caller,
+    parent: number,
+    name: Buffer,
+    what: { readonly mode: number; readonly rdev: number; readonly target: Buffer | null },
+  ): number {
     const { tree, contents, queue } = this.#context
     const folder = tree.needNode(parent)
     const time = wallTime()

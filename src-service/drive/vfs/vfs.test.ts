@@ -91,7 +91,7 @@ afterEach(async () => {
 async function run<T>(change: () => Maybe<Commit<T>>): Promise<T> {
   unique += 2
   let result: T | undefined
-  let thrown: unknown
+  let thrown: Error | undefined
   const commit = await change()
   log.run(
     unique,
@@ -101,7 +101,7 @@ async function run<T>(change: () => Maybe<Commit<T>>): Promise<T> {
       return 0
     },
     (error) => {
-      thrown = error
+      thrown = CloudError.from(error)
       return 1
     },
   )

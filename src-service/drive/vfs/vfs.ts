@@ -18,7 +18,11 @@ import { CloudError } from '../../common/errors.ts'
 const entryTtlMs = 10_000
 
 /** The file system of one mount: docs/semantics.md in code. */
-export function openVfs(context: VfsContext, backing: Backing | null, statfs: () => FilesystemStats): { filesystem: Filesystem; passthrough: Passthrough } {
+export function openVfs(
+  context: VfsContext,
+  backing: Backing | null,
+  statfs: () => FilesystemStats,
+): { filesystem: Filesystem; passthrough: Passthrough } {
   const updates = new NodeUpdates(context.database.sql)
   const passthrough = new Passthrough(context.contents, backing)
   const names = new Names(context, updates)

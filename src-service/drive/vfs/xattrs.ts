@@ -23,7 +23,9 @@ export class Xattrs {
     const { sql } = context.database
     this.#get = sql.prepare<[number, Buffer], { value: Buffer }>('SELECT value FROM xattr WHERE node = ? AND name = ?')
     this.#list = sql.prepare<[number], { name: Buffer }>('SELECT name FROM xattr WHERE node = ? ORDER BY name')
-    this.#put = sql.prepare('INSERT INTO xattr (node, name, value) VALUES (?, ?, ?) ON CONFLICT (node, name) DO UPDATE SET value = excluded.value')
+    this.#put = sql.prepare(
+      'INSERT INTO xattr (node, name, value) VALUES (?, ?, ?) ON CONFLICT (node, name) DO UPDATE SET value = excluded.value',
+    )
     this.#remove = sql.prepare('DELETE FROM xattr WHERE node = ? AND name = ?')
   }
 
@@ -45,7 +47,8 @@ export class Xattrs {
     this.#needOption()
     if (this.#context.settings.readOnly) throw new CloudError('read-only', 'the mount is read-only')
     if (name.length > maxNameBytes || value.length > maxValueBytes) throw new CloudError('range', 'the attribute is too long')
-    if (!/^(user|trusted|security)\../.test(name.toString('latin1'))) throw new CloudError('unsupported', 'attributes of this kind are not kept')
+    if (!/^(user|trusted|security)\../.test(name.toString('latin1')))
+      throw new CloudError('unsupported', 'attributes of this kind are not kept')
     const ownName = Buffer.from(name)
     const ownValue = Buffer.from(value)
     return () => {
