@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -111,6 +112,15 @@ describe.skipIf(process.platform !== 'linux')('file and process calls', () => {
       code: 'ENOENT',
       message: `utimensat ${join(folder, 'absent')}: no such file or directory`,
     })
+  })
+
+  it('renames, and never takes a name that is there', async () => {
+    symlinkSync('a', join(folder, 'from'))
+    symlinkSync('b', join(folder, 'taken'))
+    await expect(native.renameNew(Buffer.from(join(folder, 'from')), join(folder, 'taken'))).rejects.toMatchObject({ code: 'EEXIST' })
+    await native.renameNew(join(folder, 'from'), join(folder, 'to'))
+    expect(readlinkSync(join(folder, 'to'))).toBe('a')
+    await expect(native.renameNew(join(folder, 'from'), join(folder, 'other'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   it('makes nodes', async () => {

@@ -5,7 +5,7 @@ import type { ListPage, RemoteEntry } from '../connector.ts'
 import { entryOf, readRecord } from './entry-facts.ts'
 import { withFolder } from './open-folder.ts'
 import type { OpenFolder } from './open-folder.ts'
-import { lstatOrNull } from './publish.ts'
+import { lstatOrNull } from './lstat-or-null.ts'
 import { isAbandoned, isTempName } from './temp-name.ts'
 
 /** Entries of one page, and calls under way in the thread pool at once. */

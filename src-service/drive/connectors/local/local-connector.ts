@@ -21,11 +21,13 @@ import { applyPosix } from './apply-posix.ts'
 import { localDescriptor } from './descriptor.ts'
 import { entryOf, posixOf, readAttributes, readRecord, revOf } from './entry-facts.ts'
 import { listFolder, sweepTemps } from './list-folder.ts'
+import { exists, lstatOrNull } from './lstat-or-null.ts'
 import { makeNode } from './make-node.ts'
 import { checkName, withFolder } from './open-folder.ts'
 import type { OpenFolder } from './open-folder.ts'
-import { exists, lstatOrNull, publish, requireRev } from './publish.ts'
+import { publish, requireRev } from './publish.ts'
 import { readFile } from './read-file.ts'
+import { renameNew } from './rename-new.ts'
 import { requireRoot, resolveRoot } from './resolve-root.ts'
 import type { Root } from './resolve-root.ts'
 import { isTempName, newTempName } from './temp-name.ts'
@@ -121,7 +123,7 @@ export class LocalConnector implements Connector {
   async move(
     from: RemotePlace,
     to: RemotePlace,
-    type: RemoteType,
+    _type: RemoteType,
     precondition: Precondition,
     replace: Precondition | null,
     signal: AbortSignal,
@@ -129,7 +131,7 @@ export class LocalConnector implements Connector {
     return await this.#at(from, signal, async (source, oldName) => {
       if (precondition.kind === 'rev') await requireRev(source.entry(oldName), precondition.rev)
       return await this.#at(to, signal, async (target, newName) => {
-        if (!replace || replace.kind === 'absent') await renameNew(source.entry(oldName), target.entry(newName), type)
+        if (!replace || replace.kind === 'absent') await renameNew(this.#native, source.entry(oldName), target.entry(newName))
         else {
           if (replace.kind === 'rev') await requireRev(target.entry(newName), replace.rev)
           await fs.promises.rename(source.entry(oldName), target.entry(newName))
@@ -227,7 +229,7 @@ export class LocalConnector implements Connector {
       await applyPosix(this.#native, { path: temp, type, posix })
       if (type !== 'symlink' && type !== 'fifo' && type !== 'socket') await syncFile(temp)
       signal.throwIfAborted()
-      await publish(folder, temp, name, precondition)
+      await publish(this.#native, folder, temp, name, precondition)
     } catch (error) {
       await fs.promises.unlink(temp).catch(() => undefined)
       throw error
@@ -286,24 +288,6 @@ async function syncFile(path: Buffer): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-/** Never takes a name that exists. Files by link and unlink, which the kernel checks; folders by looking first. */
-async function renameNew(from: Buffer, to: Buffer, type: RemoteType): Promise<void> {
-  if (await exists(to)) throw new CloudError('exists', 'the name is taken')
-  if (type === 'folder') {
-    await fs.promises.rename(from, to)
-    return
-  }
-  try {
-    await fs.promises.link(from, to)
-  } catch (caught) {
-    const { kind } = CloudError.from(caught)
-    if (kind !== 'permission' && kind !== 'unsupported' && kind !== 'too-many-links') throw caught
-    await fs.promises.rename(from, to)
-    return
-  }
-  await fs.promises.unlink(from)
 }
 
 async function tried(name: string, run: () => Promise<void>): Promise<CapabilityCheck> {

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { CloudError } from '../../../common/errors.ts'
 import type { ConnectorContext } from '../connector.ts'
 import { joinNames } from './open-folder.ts'
-import { lstatOrNull } from './publish.ts'
+import { lstatOrNull } from './lstat-or-null.ts'
 
 export interface Root {
   /** Without symlinks. */
