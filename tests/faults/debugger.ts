@@ -18,7 +18,20 @@ export interface StopPoint {
   readonly then?: string
 }
 
-const quiet = ['-nx', '-q', '-iex', 'set debuginfod enabled off', '-iex', 'set confirm off', '-iex', 'set pagination off', '-iex', 'set width 0', '-ex', 'handle all nostop noprint pass']
+const quiet = [
+  '-nx',
+  '-q',
+  '-iex',
+  'set debuginfod enabled off',
+  '-iex',
+  'set confirm off',
+  '-iex',
+  'set pagination off',
+  '-iex',
+  'set width 0',
+  '-ex',
+  'handle all nostop noprint pass',
+]
 const noLibraries = ['-iex', 'set auto-solib-add off']
 const prompt = '(gdb) '
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { type Cloud, localCloud } from '../support/clouds.ts'
 import { Installation } from '../support/installation.ts'
-import { connectionOf } from './kernel.ts'
+import { connectionOf, untilWaiting } from './kernel.ts'
 import { differences, missing, sums } from './manifest.ts'
 import { type LoadReport, RunningLoad, together } from './running-load.ts'
 
@@ -28,7 +28,8 @@ export class DriveUnderLoad implements AsyncDisposable {
     const cloud = stack.use(ours?.cloud ?? (await localCloud()))
     const installation = stack.use(ours?.installation ?? (await Installation.create()))
     await installation.account('cloud', cloud.account)
-    const mount = await installation.mount('drive', 'cloud')
+    // Uploads begin at once: as many as can be are under way when something dies.
+    const mount = await installation.mount('drive', 'cloud', ['--option', 'writeBackSeconds=0'])
     const drive = new DriveUnderLoad(cloud, installation, mount, stack.move())
     for (let i = 0; i < loads; i++) drive.addLoad(`load-${i}`)
     await Promise.all(drive.loads.map((load) => load.atWork(20)))
@@ -62,11 +63,17 @@ export class DriveUnderLoad implements AsyncDisposable {
     return service.pid
   }
 
+  /** Waits for a moment when the kernel waits for the worker: only a kill at such a moment proves something. */
+  async busyMoment(): Promise<void> {
+    if (untilWaiting(await this.connection(), 5000)) return
+    await this.#expectNoErrors()
+    throw new Error('the loads do nothing on the mount')
+  }
+
   /** Lets the loads end. Fails the test if one of them saw an error. */
   async stopLoads(): Promise<LoadReport> {
     const reports = await Promise.all(this.loads.map((load) => load.stop()))
-    const errors = (await Promise.all(this.loads.map((load) => load.errors()))).flat()
-    if (errors.length > 0) throw new Error(`${await this.installation.logs()}\ncallers saw errors: ${JSON.stringify(errors)}`)
+    await this.#expectNoErrors()
     return together(reports)
   }
 
@@ -98,6 +105,11 @@ export class DriveUnderLoad implements AsyncDisposable {
       const { closed } = await load.expectation()
       expect({ [load.name]: missing(await sums(join(mount, load.name)), closed) }).toEqual({ [load.name]: [] })
     }
+  }
+
+  async #expectNoErrors(): Promise<void> {
+    const errors = (await Promise.all(this.loads.map((load) => load.errors()))).flat()
+    if (errors.length > 0) throw new Error(`${await this.installation.logs()}\ncallers saw errors: ${JSON.stringify(errors)}`)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -134,7 +134,10 @@ function unlink(path: string): void {
 }
 
 function folderStep(): void {
-  const old = folders.size > 6 ? pick([...folders].filter((one) => ![...files.keys(), ...links.keys()].some((path) => dirname(path) === one))) : undefined
+  const old =
+    folders.size > 6
+      ? pick([...folders].filter((one) => ![...files.keys(), ...links.keys()].some((path) => dirname(path) === one)))
+      : undefined
   if (old !== undefined && old !== '') {
     attempt('rmdir', old, (whole) => fs.rmdirSync(whole))
     folders.delete(old)
@@ -164,7 +167,8 @@ function linkStep(): void {
 
 function verify(path: string, { data }: Known): void {
   const got = attempt('read', path, (whole) => fs.readFileSync(whole))
-  if (!got.equals(data)) fail('contents', path, `${got.length} bytes for ${data.length}, first difference at ${got.findIndex((byte, i) => byte !== data[i])}`)
+  if (!got.equals(data))
+    fail('contents', path, `${got.length} bytes for ${data.length}, first difference at ${got.findIndex((byte, i) => byte !== data[i])}`)
   const { size } = attempt('stat', path, (whole) => fs.statSync(whole))
   if (size !== data.length) fail('size', path, `${size} for ${data.length}`)
 }
@@ -174,7 +178,10 @@ function verifyListing(): void {
   const path = pick(folders)
   if (path === undefined) return
   const got = attempt('readdir', path, (whole) => fs.readdirSync(whole)).sort()
-  const expected = [...files.keys(), ...links.keys()].filter((name) => dirname(name) === path).map((name) => basename(name)).sort()
+  const expected = [...files.keys(), ...links.keys()]
+    .filter((name) => dirname(name) === path)
+    .map((name) => basename(name))
+    .sort()
   if (got.join() !== expected.join()) fail('listing', path, `${got.join()} for ${expected.join()}`)
 }
 

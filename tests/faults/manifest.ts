@@ -88,6 +88,8 @@ export function torn(found: ReadonlyMap<string, string>, { versions }: Expectati
 
 /** Everything that is wrong with what is there, given that its load knows how every change ended or may have ended. */
 export function differences(found: ReadonlyMap<string, string>, expected: Expectation): string[] {
-  const extra = [...found.keys()].filter((path) => expected.versions.has(path) && !expected.closed.has(path) && !expected.undecided.has(path))
+  const extra = [...found.keys()].filter(
+    (path) => expected.versions.has(path) && !expected.closed.has(path) && !expected.undecided.has(path),
+  )
   return [...missing(found, expected.closed), ...torn(found, expected), ...extra.map((path) => `still there ${path}`)]
 }

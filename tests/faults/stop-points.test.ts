@@ -27,7 +27,10 @@ const points: readonly { readonly name: string; readonly stop: (opcode: number) 
     }),
   },
   { name: 'after the commit, before the reply', stop: (opcode) => ({ at: 'door_reply', when: isRequest(opcode) }) },
-  { name: 'after the reply, before the request is cleared', stop: (opcode) => ({ at: 'door_reply', when: isRequest(opcode), then: 'free_place' }) },
+  {
+    name: 'after the reply, before the request is cleared',
+    stop: (opcode) => ({ at: 'door_reply', when: isRequest(opcode), then: 'free_place' }),
+  },
 ]
 
 const isService = (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('cloudmoor-serv')
