@@ -48,7 +48,7 @@ export class DriveUnderLoad implements AsyncDisposable {
 
   /** The worker that serves the mount. @param except the one before, which may still be listed */
   async workerPid(except = 0): Promise<number> {
-    const end = performance.now() + 20_000
+    const end = performance.now() + 30_000
     while (performance.now() < end) {
       const { pid, state } = await this.installation.mountStatus('drive')
       if (pid > 0 && pid !== except && state === 'mounted') return pid

@@ -172,17 +172,13 @@ export class Installation implements AsyncDisposable {
   }
 
   /** Processes of this installation: services by their environment, workers (which have none of it) by their socket's path. */
-  async pids(): Promise<readonly number[]> {
-    const found = await Promise.all(
-      (await readdir('/proc')).map(Number).map(async (pid) => {
-        if (!(pid > 1) || pid === process.pid) return []
-        const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
-        const [line, environment] = [await read('cmdline'), await read('environ')]
-        const isOurs = line.includes(`${this.home}/run/workers/`) || environment.split('\0').includes(`CLOUDMOOR_HOME=${this.home}`)
-        return isOurs ? [pid] : []
-      }),
-    )
-    return found.flat()
+  pids(): Promise<readonly number[]> {
+    return this.#pidsBy((line, environment) => this.#isWorker(line) || environment.split('\0').includes(`CLOUDMOOR_HOME=${this.home}`))
+  }
+
+  /** Workers, the idle ones too. */
+  workerPids(): Promise<readonly number[]> {
+    return this.#pidsBy((line) => this.#isWorker(line))
   }
 
   /** As a power cut ends them: no process gets a word in, none sees another one die. */
@@ -194,6 +190,21 @@ export class Installation implements AsyncDisposable {
       news = pids.length > 0
     }
     for (const pid of stopped) signal(pid, 'SIGKILL')
+  }
+
+  #isWorker(commandLine: string): boolean {
+    return commandLine.includes(`${this.home}/run/workers/`)
+  }
+
+  async #pidsBy(isOurs: (commandLine: string, environment: string) => boolean): Promise<readonly number[]> {
+    const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1 && pid !== process.pid)
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+        return isOurs(await read('cmdline'), await read('environ')) ? [pid] : []
+      }),
+    )
+    return found.flat()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
