@@ -2,7 +2,7 @@
  * Runs every suite and sums up. Usage: scripts/test [--quick | --proof]
  * The last line is `N passed, N failed, N skipped`; exit code 1 if anything failed.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checks } from './checks.ts'
@@ -20,6 +20,8 @@ if (!['--default', '--quick', '--proof'].includes(mode)) {
 
 /** Everything a run makes lies below this folder, so that what is left of it can be found. */
 const temporary = mkdtempSync(join(tmpdir(), 'cloudmoor-test-'))
+// Tests of other users' rights work in it too.
+chmodSync(temporary, 0o755)
 const mark = `${process.pid}-${Date.now()}`
 const environment = {
   TMPDIR: temporary,

@@ -237,8 +237,8 @@ describe('deadline', () => {
         return Buffer.alloc(end - start)
       },
     })
-    const connector = withDeadline(failing, { ...short, write: 100 })
-    await connector.write(at('slow'), 'file', source(60), writeOptions(absent), signal)
+    const connector = withDeadline(failing, { ...short, write: 1500 })
+    await connector.write(at('slow'), 'file', source(1000), writeOptions(absent), signal)
     expect(await refusal(connector.write(at('stuck'), 'file', source(10_000), writeOptions(absent), signal))).toBe('timeout')
   })
 
