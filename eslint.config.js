@@ -53,7 +53,7 @@ export default tseslint.config(
       'cloudmoor/kebab-file-name': 'error',
       'cloudmoor/reasoned-disable': 'error',
       'max-lines': ['error', { max: 400 }],
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-var': 'error',
       'prefer-const': 'error',
       'no-restricted-syntax': ['error', noDefaultExport, ...bannedSyntax],
