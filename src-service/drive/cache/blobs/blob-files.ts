@@ -92,6 +92,8 @@ export class BlobFiles {
       const fd = await this.#openPath(blob, made)
       const file: BlobFile = { fd, uses: 0, detached: false }
       if (made && blob.size > 0) await this.#disk.truncate(fd, blob.size)
+      // What a write that never ended left behind the end must not come to light when the file grows.
+      if (!made && blob.dirty && (await this.#disk.facts(fd)).size > blob.size) await this.#disk.truncate(fd, blob.size)
       if (blob.generation !== generation) {
         this.#close(file)
         return file

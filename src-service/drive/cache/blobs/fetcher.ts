@@ -127,6 +127,7 @@ export class Fetcher {
   /** Version from which missing bytes come; begins a blob for a clean node that has none. */
   base(blob: LocalBlob): string {
     const { host } = this.#parts.context
+    if (blob.gone) throw new CloudError('stale', `node ${blob.node} is gone`)
     if (blob.dirty) {
       if (blob.baseLost || blob.baseRev === null) throw new CloudError('conflict', 'the version that this file is based on is gone at the provider')
       return blob.baseRev

@@ -39,6 +39,7 @@ export class Generations {
   /** A place for bytes of this version of a clean node. */
   begin(blob: LocalBlob, rev: string): void {
     const { rows, database, clock } = this.#context
+    if (blob.gone) throw new CloudError('stale', `node ${blob.node} is gone`)
     const generation = rows.nextGeneration()
     blob.nothingLocal()
     blob.generation = generation
@@ -111,7 +112,10 @@ export class Generations {
     const old = { node: blob.node, generation: blob.generation, bytes: blob.bytes }
     blob.synced = blob.content
     blob.syncedSize = blob.size
-    database.transaction(() => rows.insert(blob.node, generation, blob.row()))
+    database.transaction(() => {
+      rows.setSynced(old.node, old.generation, 0, 0)
+      rows.insert(blob.node, generation, blob.row())
+    })
     this.#files.detach(blob)
     blob.generation = generation
     blob.sealed = true
@@ -132,6 +136,8 @@ export class Generations {
     const before = this.#promised.get(node)
     if (before === undefined) return
     this.#promised.delete(node)
+    // As long as its row says that it is proved it would come back after a power loss.
+    this.#context.rows.setSynced(node, before.generation, 0, 0)
     void this.#remover.remove(before, this.#context.wal.mark())
   }
 
@@ -146,6 +152,7 @@ export class Generations {
       this.#files.detach(blob)
       const bytes = this.#room.disown(blob)
       for (const seal of blob.seals) seal.overtaken = true
+      blob.gone = true
       blob.live = undefined
       blob.settled = undefined
       blob.size = 0

@@ -106,6 +106,9 @@ export class Ledger {
   }
 
   #stamp(blob: LocalBlob): void {
+    // The row may have been brought up to date while the bytes were on their way.
+    if (!blob.hot) this.#context.rows.heat(blob.node)
+    blob.hot = true
     const { sec, nsec } = wallTime()
     blob.live = { size: blob.size, mtimeSec: sec, mtimeNsec: nsec }
   }

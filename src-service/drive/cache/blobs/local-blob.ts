@@ -26,6 +26,8 @@ export class LocalBlob {
   readonly node: number
   readonly lock = new RangeLock()
   generation = 0
+  /** The node was forgotten: whoever still holds this finds nothing. */
+  gone = false
   size = 0
   content = 0
   dirty = false

@@ -128,6 +128,8 @@ class Past {
   /** Indices of states that an fdatasync covered. */
   proofs: number[] = []
   promise = -1
+  /** The last state that is no longer being made. */
+  done = 0
   /** Confirmed versions: index of the state, which is exactly that. */
   confirmed: number[] = []
 
@@ -236,11 +238,13 @@ test('a power loss takes nothing that was synced and tears nothing that is shown
           await fixture.need().syncDatabase()
           forgetful.onProof = (node) => {
             const past = pasts.find((one) => one.node === node)
-            past?.proofs.push(past.index)
+            past?.proofs.push(past.done)
           }
           for (const one of steps) {
             const past = pasts['file' in one ? one.file : 0]
-            if (past !== undefined) await run(fixture, past, one)
+            if (past === undefined) continue
+            await run(fixture, past, one)
+            past.done = past.index
           }
           await forgetful.lastDatabase()
           await fixture.crash()

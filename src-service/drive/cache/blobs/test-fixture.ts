@@ -158,7 +158,8 @@ export class Fixture {
   async *#readRemote(life: Life, node: number, start: number, end: number, rev: string, priority: string, abort: AbortSignal): AsyncGenerator<Uint8Array> {
     this.requests.push({ node, start, end, priority })
     for (let at = start; at < end; ) {
-      await life.run(() => this.onChunk(node, at))
+      await Promise.race([this.onChunk(node, at), new Promise((resolve) => abort.addEventListener('abort', resolve))])
+      if (life.dead) await new Promise(() => undefined)
       if (abort.aborted) throw CloudError.from(abort.reason)
       const file = this.remote.get(node)
       if (file?.rev !== rev) throw new CloudError('conflict', 'another version')
