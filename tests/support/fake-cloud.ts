@@ -37,6 +37,8 @@ export class FakeCloud implements Connector {
   readonly versions = new Map<string, string>()
   online = true
   pageSize = 1000
+  /** Moves and changed attributes make a new version, as with clouds that copy for them. */
+  newRevs = false
   /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
   fault: (point: FaultPoint) => CloudError | undefined = () => undefined
   /** Awaited in each call, so that calls interleave. */
@@ -224,8 +226,9 @@ export class FakeCloud implements Connector {
       if (replace === null && this.objects.has(target)) throw new CloudError('exists', `${target} exists`)
       if (replace !== null) this.#hold(target, replace)
       this.objects.delete(source)
-      this.objects.set(target, object)
-      return this.#entry(target, object)
+      const moved = this.newRevs ? { ...this.#object(object.type, object.data, object.posix), mtime: object.mtime } : object
+      this.objects.set(target, moved)
+      return this.#entry(target, moved)
     })
   }
 
@@ -266,6 +269,7 @@ export class FakeCloud implements Connector {
       if (object === undefined) throw new CloudError('not-found', `no ${path}`)
       if (type !== 'folder') this.#hold(path, precondition)
       object.posix = { ...object.posix, ...this.#kept(posix) }
+      if (this.newRevs && type !== 'folder') object.rev = this.#object(object.type, object.data, {}).rev
       return this.#entry(path, object)
     })
   }

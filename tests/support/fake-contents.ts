@@ -1,3 +1,4 @@
+import { wallTime } from '../../src-service/common/wall-time.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { Contents, ContentsHost } from '../../src-service/drive/cache/contents.ts'
 import type { Tree } from '../../src-service/drive/cache/tree.ts'
@@ -34,7 +35,7 @@ export class FakeContents implements Contents {
     this.#host = host
     this.#sql = {
       raise: host.tree.database.sql.prepare('UPDATE node SET content = content + 1 WHERE id = ?'),
-      size: host.tree.database.sql.prepare('UPDATE node SET size = ?, mtime_s = mtime_s + 1 WHERE id = ?'),
+      size: host.tree.database.sql.prepare('UPDATE node SET size = ?, mtime_s = ?, mtime_n = ? WHERE id = ?'),
     }
   }
 
@@ -73,7 +74,7 @@ export class FakeContents implements Contents {
     blob.data.copy(next)
     data.copy(next, position, dataOffset, dataOffset + length)
     blob.data = next
-    this.#sql.size.run(size, node)
+    this.#setSize(node, size)
     this.#lastWrite.set(node, this.#host.now())
     this.#host.host.dirtied(node, false)
     return Promise.resolve(length)
@@ -87,8 +88,13 @@ export class FakeContents implements Contents {
     const next = Buffer.alloc(size)
     blob.data.copy(next)
     blob.data = next
-    this.#sql.size.run(size, node)
+    this.#setSize(node, size)
     return Promise.resolve()
+  }
+
+  #setSize(node: number, size: number): void {
+    const { sec, nsec } = wallTime()
+    this.#sql.size.run(size, sec, nsec, node)
   }
 
   #dirty(node: number): void {
@@ -213,6 +219,8 @@ export class FakeContents implements Contents {
     if (version === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
     const chunks: Uint8Array[] = []
     for await (const chunk of this.#host.host.readRemote(node, 0, version.size, version.rev, 'reader', signal)) chunks.push(chunk)
+    // Written to meanwhile: what came is the base no more.
+    if (this.#host.disk.blobs.has(node)) return
     this.#host.disk.blobs.set(node, { data: Buffer.concat(chunks), dirty: false, sealed: true, base: version.rev })
   }
 

@@ -7,7 +7,8 @@ export function openPlainDatabase(path: string): DriveDatabase {
   const sql = new Database(path)
   sql.pragma('journal_mode = WAL')
   sql.pragma('synchronous = OFF')
-  if (Number(sql.pragma('user_version', { simple: true })) === 0) sql.exec(`BEGIN; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`)
+  if (Number(sql.pragma('user_version', { simple: true })) === 0)
+    sql.exec(`BEGIN; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`)
   let depth = 0
   let pending: (() => void)[] = []
   return {

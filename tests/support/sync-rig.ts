@@ -20,8 +20,15 @@ import { FakeContents, FakeDisk } from './fake-contents.ts'
 import { openPlainDatabase } from './plain-database.ts'
 
 const settings: SyncSettings = {
-  readOnly: false, uid: 1000, gid: 1000, umask: 0o022, attributes: 'listing', xattrs: false, hostName: 'desk',
-  writeBackSeconds: 0, deadlines: { metadataMs: 5000, readMs: 5000, writeMs: 5000 },
+  readOnly: false,
+  uid: 1000,
+  gid: 1000,
+  umask: 0o022,
+  attributes: 'listing',
+  xattrs: false,
+  hostName: 'desk',
+  writeBackSeconds: 0,
+  deadlines: { metadataMs: 5000, readMs: 5000, writeMs: 5000 },
 }
 
 interface Session {
@@ -115,7 +122,8 @@ export class SyncRig {
     const host: ContentsHost = {
       async *readRemote(node, start, end, rev, _priority, signal) {
         const known = places.placeOfNode(node, rev)
-        if (known === undefined || known.row.rev !== rev) throw new CloudError('conflict', 'the provider does not have this version any more')
+        if (known === undefined || known.row.rev !== rev)
+          throw new CloudError('conflict', 'the provider does not have this version any more')
         yield* connector.read(known.place, start, end, rev, signal)
       },
       remoteVersion: (node) => {
@@ -134,9 +142,17 @@ export class SyncRig {
         if (level === 'error') console.log(message)
       },
     }
-    const contents = this.#realContents ? await this.#openReal(database, host, dead) : new FakeContents({ tree, disk: this.#disk, now: () => clock.now(), host })
+    const contents = this.#realContents
+      ? await this.#openReal(database, host, dead)
+      : new FakeContents({ tree, disk: this.#disk, now: () => clock.now(), host })
     const parts: SyncParts = {
-      tree, database, contents, connector, places, reachability, clock,
+      tree,
+      database,
+      contents,
+      connector,
+      places,
+      reachability,
+      clock,
       settings: this.#settings,
       notifier: () => ({
         attributesChanged: () => undefined,
@@ -163,8 +179,16 @@ export class SyncRig {
 
   #openReal(database: DriveDatabase, host: ContentsHost, dead: { readonly yes: boolean }): Promise<Contents> {
     return openContents({
-      database, native: null, folder: this.#folder, limit: 64 * 1024 * 1024, host, readBudgetBytes: 8 * 1024 * 1024,
-      deadlines: { readMs: 2000 }, bootId: 'boot', takenOver: true, disk: mortalDisk(dead),
+      database,
+      native: null,
+      folder: this.#folder,
+      limit: 64 * 1024 * 1024,
+      host,
+      readBudgetBytes: 8 * 1024 * 1024,
+      deadlines: { readMs: 2000 },
+      bootId: 'boot',
+      takenOver: true,
+      disk: mortalDisk(dead),
     })
   }
 
@@ -341,7 +365,8 @@ export class SyncRig {
   lostBases(): string[] {
     return [...this.#disk.blobs].flatMap(([node, blob]) => {
       const revs = this.tree.remotesOf(node).map((row) => row.rev)
-      const isKnown = blob.dirty || this.tree.node(node) === undefined || revs.length === 0 || (blob.base !== undefined && revs.includes(blob.base))
+      const isKnown =
+        blob.dirty || this.tree.node(node) === undefined || revs.length === 0 || (blob.base !== undefined && revs.includes(blob.base))
       return isKnown ? [] : [`${this.tree.pathOfNode(node) ?? node}: ${blob.base ?? 'none'} is none of ${revs.join(', ')}`]
     })
   }
@@ -357,10 +382,13 @@ export class SyncRig {
 
   /** Paths of the tree; folders end with '/'. */
   paths(folder: number = rootNode, prefix = ''): string[] {
-    return this.tree.names(folder).flatMap((name) => {
-      const path = prefix + name.name.toString()
-      return isFolder(this.tree.needNode(name.node).mode) ? [`${path}/`, ...this.paths(name.node, `${path}/`)] : [path]
-    }).sort()
+    return this.tree
+      .names(folder)
+      .flatMap((name) => {
+        const path = prefix + name.name.toString()
+        return isFolder(this.tree.needNode(name.node).mode) ? [`${path}/`, ...this.paths(name.node, `${path}/`)] : [path]
+      })
+      .sort()
   }
 
   /** The tree with its texts, to be compared with `FakeCloud.dump`. */
@@ -384,7 +412,13 @@ export class SyncRig {
     const time = { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 + Math.floor(Math.random() * 1e6) }
     return this.database.transaction(() => {
       const node = this.tree.insertNode({
-        mode, uid: 1000, gid: 1000, size: target?.length ?? 0, target, mtime: time, ctime: time,
+        mode,
+        uid: 1000,
+        gid: 1000,
+        size: target?.length ?? 0,
+        target,
+        mtime: time,
+        ctime: time,
         ...(isFolder(mode) ? { listedAt: ms } : {}),
       })
       const made = this.tree.addName(parent, name, node, mode, null)

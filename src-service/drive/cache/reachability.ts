@@ -137,7 +137,12 @@ export class Reachability {
   #close(error: CloudError): void {
     const before = this.#way
     const again = before.kind === 'closed'
-    this.#way = { kind: 'closed', error: failFastError(error), since: again ? before.since : this.#clock.now(), probes: again ? before.probes + 1 : 1 }
+    this.#way = {
+      kind: 'closed',
+      error: failFastError(error),
+      since: again ? before.since : this.#clock.now(),
+      probes: again ? before.probes + 1 : 1,
+    }
     if (!again || before.error.kind !== this.#way.error.kind) this.#changed()
     this.#cancelTimer?.()
     this.#cancelTimer = this.#clock.after(backoffDelay(probing, this.#way.probes), () => void this.#probeOnce())

@@ -85,7 +85,15 @@ export class ExactAttributes {
       const atime = posix.atime ?? mtime
       const { uid, gid, umask } = this.#parts.settings
       this.#sql.update.run(
-        modeOf(entry, umask), posix.uid ?? uid, posix.gid ?? gid, posix.rdev ?? 0, mtime.sec, mtime.nsec, atime.sec, atime.nsec, name.node,
+        modeOf(entry, umask),
+        posix.uid ?? uid,
+        posix.gid ?? gid,
+        posix.rdev ?? 0,
+        mtime.sec,
+        mtime.nsec,
+        atime.sec,
+        atime.nsec,
+        name.node,
       )
       tree.updateRemote({ ...now, attrs: 1 })
       database.afterCommit(() => {

@@ -103,7 +103,10 @@ export class ListingRun {
     const doubted = this.#isSuspicious(missing) ? missing.filter((row) => !suspects.has(row.id)) : []
     const doubtful = new Set(doubted.map((row) => row.id))
     if (doubtful.size > 0) {
-      this.#parts.log('warn', 'a listing misses most of a folder; it counts when a second one agrees', { folder: this.#folder, missing: missing.length })
+      this.#parts.log('warn', 'a listing misses most of a folder; it counts when a second one agrees', {
+        folder: this.#folder,
+        missing: missing.length,
+      })
     }
     const sure = missing.filter((row) => !doubtful.has(row.id))
     for (let start = 0; start < sure.length; start += chunk) {
@@ -169,7 +172,8 @@ export class ListingRun {
   #checkStillHere(): void {
     const { tree, places } = this.#parts
     if (places.moves !== this.#moves) throw new CloudError('busy', 'a folder was moved while its contents were listed')
-    if (this.#folder !== rootNode && tree.namesOf(this.#folder).length === 0) throw new CloudError('stale', 'the folder was removed while it was listed')
+    if (this.#folder !== rootNode && tree.namesOf(this.#folder).length === 0)
+      throw new CloudError('stale', 'the folder was removed while it was listed')
   }
 
   #finish(): void {

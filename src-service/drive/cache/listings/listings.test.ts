@@ -15,8 +15,15 @@ import { rootNode, Tree } from '../tree.ts'
 import { openListings } from './open-listings.ts'
 
 const settings: SyncSettings = {
-  readOnly: false, uid: 1000, gid: 1000, umask: 0o022, attributes: 'listing', xattrs: false, hostName: 'desk',
-  writeBackSeconds: 0, deadlines: { metadataMs: 2000, readMs: 2000, writeMs: 2000 },
+  readOnly: false,
+  uid: 1000,
+  gid: 1000,
+  umask: 0o022,
+  attributes: 'listing',
+  xattrs: false,
+  hostName: 'desk',
+  writeBackSeconds: 0,
+  deadlines: { metadataMs: 2000, readMs: 2000, writeMs: 2000 },
 }
 
 let folder: string
@@ -32,7 +39,7 @@ let invalidated: string[]
 function open(made: FakeCloud, more: Partial<SyncSettings> = {}): void {
   cloud = made
   const disk = new FakeDisk()
-  contents = new FakeContents({ 
+  contents = new FakeContents({
     tree,
     disk,
     now: () => Date.now(),
@@ -47,7 +54,13 @@ function open(made: FakeCloud, more: Partial<SyncSettings> = {}): void {
   const reachability = new Reachability({ connector: cloud, clock: systemClock, probeMs: 1000, onChange: () => undefined })
   places = new Places(tree)
   listings = openListings({
-    tree, database, contents, connector: cloud, places, reachability, clock: systemClock,
+    tree,
+    database,
+    contents,
+    connector: cloud,
+    places,
+    reachability,
+    clock: systemClock,
     settings: { ...settings, ...more },
     notifier: () => ({
       attributesChanged: () => undefined,
@@ -101,7 +114,10 @@ function nodeAt(path: string): number {
 }
 
 function namesIn(path = ''): string[] {
-  return tree.names(nodeAt(path)).map((row) => row.name.toString()).sort()
+  return tree
+    .names(nodeAt(path))
+    .map((row) => row.name.toString())
+    .sort()
 }
 
 function nameId(path: string): number {

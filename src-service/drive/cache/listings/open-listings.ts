@@ -118,7 +118,8 @@ class FolderListings implements Listings {
     const now = this.#parts.clock.now()
     const notBefore = this.#notBefore.get(folder) ?? 0
     if (notBefore > now && notBefore - now <= freshFor) return
-    if (this.#listings.has(folder) || this.#parts.reachability.failFast() !== undefined || this.#parts.reachability.throttledUntil() > 0) return
+    if (this.#listings.has(folder) || this.#parts.reachability.failFast() !== undefined || this.#parts.reachability.throttledUntil() > 0)
+      return
     this.#remember(folder, now + freshFor)
     this.#list(folder, false).catch((caught: unknown) => {
       const error = CloudError.from(caught)
@@ -146,7 +147,10 @@ class FolderListings implements Listings {
     if (before === undefined) this.#follow(folder, listing)
     else {
       before.next = promise
-      before.promise.catch(() => undefined).then(() => this.#follow(folder, listing)).catch(() => undefined)
+      before.promise
+        .catch(() => undefined)
+        .then(() => this.#follow(folder, listing))
+        .catch(() => undefined)
     }
     return promise
   }

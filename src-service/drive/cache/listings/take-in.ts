@@ -113,10 +113,7 @@ export class TakeIn {
   }
 
   /** Remote facts of an entry for a row. */
-  #factsOf(
-    row: Pick<RemoteRow, 'parent' | 'shown'>,
-    entry: RemoteEntry,
-  ): Omit<NewRemote, 'node' | 'content' | 'attrs'> {
+  #factsOf(row: Pick<RemoteRow, 'parent' | 'shown'>, entry: RemoteEntry): Omit<NewRemote, 'node' | 'content' | 'attrs'> {
     return {
       parent: row.parent,
       name: entry.name,

@@ -42,10 +42,19 @@ async function isOurs(
 ): Promise<boolean> {
   const { connector, contents } = parts
   const now = parts.rows.get(row.id) ?? row
-  if (isFile(node.mode) && now.sent === node.content && isWhatWasSent(entry, now, connector) === 'yes') return true
+  const sent = isFile(node.mode) && now.sent === node.content ? isWhatWasSent(entry, now, connector) : 'no'
+  if (sent === 'yes') return true
   // Bytes that are not all here cannot be compared, and were not sent either.
   if (isFile(node.mode) && !contents.isWhole(node.id)) return false
-  return isSame(node, place, entry, connector, () => contents.source(node.id, { snapshot: false }), signal)
+  return isSame(
+    node,
+    place,
+    entry,
+    connector,
+    () => contents.source(node.id, { snapshot: false }),
+    signal,
+    sent === 'unsure' ? Infinity : undefined,
+  )
 }
 
 function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeRow, entry: RemoteEntry | null, same: boolean): StepResult {
@@ -53,7 +62,8 @@ function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeR
   const now = tree.nameById(name.id)
   const node = tree.node(compared.id)
   if (rows.get(row.id) === undefined || now === undefined || node === undefined) return again
-  if (now.parent !== name.parent || !now.name.equals(name.name) || now.remote !== name.remote || node.content !== compared.content) return again
+  if (now.parent !== name.parent || !now.name.equals(name.name) || now.remote !== name.remote || node.content !== compared.content)
+    return again
   const own = now.remote === null ? undefined : tree.remote(now.remote)
   const isHere = own?.parent === now.parent && own.name.equals(rawName(parts, now))
   const unchanged = own !== undefined && isHere && node.content === own.content && !isFolder(node.mode)
@@ -72,8 +82,11 @@ function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeR
   if (own !== undefined && isHere && own.rev === entry.rev && own.type === entry.type) {
     throw new CloudError('unavailable', 'the provider refused a change that nothing stands against')
   }
-  if (same && !(isFolder(node.mode) && own !== undefined)) {
-    const target = tree.remoteAt(now.parent, entry.name, entry.type === 'folder')?.id
+  const there = tree.remoteAt(now.parent, entry.name, entry.type === 'folder')
+  const holder = there === undefined ? undefined : tree.nameOfRemote(there.id)
+  const isFree = holder === undefined || holder.id === now.id
+  if (same && isFree && !(isFolder(node.mode) && own !== undefined)) {
+    const target = there?.id
     const row = target ?? ledger.expect(now.parent, entry.name, entry.type, node.id, entry.size)
     ledger.confirmed(now.id, row, entry, { node: node.id, content: node.content, attrs: 1 }, 'sent')
   } else if (unchanged) {

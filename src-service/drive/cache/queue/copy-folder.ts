@@ -1,13 +1,13 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
-import type { NameRow, RemoteRow } from '../tree.ts'
-import { posixOf } from './identity.ts'
+import { modeTypeOf, type NameRow, type RemoteRow } from '../tree.ts'
+import { posixOf, statKind } from './identity.ts'
 import type { Destination } from './move-step.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { sourceChanged } from './source-changed.ts'
 import { switchFolders } from './switch-folders.ts'
-import { transfer } from './transfer.ts'
+import { isSameThere, transfer } from './transfer.ts'
 
 const copiesAtOnce = 4
 const copiesAhead = 128
@@ -17,26 +17,31 @@ const copiesAhead = 128
  * transaction, then leaves the old objects to the queue to remove. The copies are rows below a folder node of their own
  * (`ghost`) until then, so that a crash at any point goes on from there. Nothing is removed before its copy is confirmed.
  */
-export async function copyFolder(parts: QueueParts, row: QueueRow, name: NameRow, from: RemoteRow, to: Destination, step: StepContext): Promise<StepResult> {
-  try {
-    await listBelow(parts, from.node, step)
-    const ghost = await target(parts, row, name, to, step)
-    if (ghost === undefined) return again
-    step.claim(ghost.id)
-    for (;;) {
-      step.signal.throwIfAborted()
-      const missing = findMissing(parts, from.node, ghost.node)
-      if (missing.length === 0) {
-        switchFolders(parts, row.id, from.id, ghost.id)
-        return again
-      }
-      await copyAll(parts, missing, step)
+export async function copyFolder(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  from: RemoteRow,
+  to: Destination,
+  step: StepContext,
+): Promise<StepResult> {
+  await listBelow(parts, from.node, step)
+  const ghost = await target(parts, row, name, to, step)
+  if (ghost === undefined) return again
+  step.claim(ghost.id)
+  const skipped = new Set<number>()
+  for (;;) {
+    step.signal.throwIfAborted()
+    if (parts.tree.remote(ghost.id) === undefined) {
+      parts.database.transaction(() => parts.rows.settled(row.id))
+      return again
     }
-  } catch (caught) {
-    const error = CloudError.from(caught)
-    // Whatever stands in the way lies below the new place, not at it.
-    if (error.kind !== 'conflict' && error.kind !== 'exists') throw error
-    throw new CloudError('access', `the folder cannot be copied to its new place: ${error.message}`, { cause: error })
+    const missing = findMissing(parts, from.node, ghost.node, skipped)
+    if (missing.length === 0) {
+      switchFolders(parts, row.id, from.id, ghost.id)
+      return again
+    }
+    await copyAll(parts, missing, skipped, step)
   }
 }
 
@@ -58,11 +63,13 @@ async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Desti
   const { tree, database, places, ledger, rows } = parts
   const before = row.target === null ? undefined : tree.remote(row.target)
   if (before !== undefined && before.content > 0) return before
-  const id = before?.id ?? database.transaction(() => {
-    const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(parts), 0)
-    rows.copyingTo(row.id, made)
-    return made
-  })
+  const id =
+    before?.id ??
+    database.transaction(() => {
+      const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(parts), 0)
+      rows.copyingTo(row.id, made)
+      return made
+    })
   const expected = tree.remote(id)
   const place = expected === undefined ? undefined : places.placeOfRemote(expected)
   if (expected === undefined || place === undefined) throw new CloudError('busy', 'the folder is not at the provider')
@@ -71,8 +78,13 @@ async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Desti
     const now = tree.remote(id)
     if (now === undefined) return undefined
     if (entry.joined && !entry.empty) {
-      ledger.theirs(id, entry.entry)
       rows.settled(row.id)
+      if (entry.entry.type === 'folder') {
+        ledger.theirs(id, entry.entry)
+      } else {
+        tree.deleteRemote(id)
+        ledger.found(now.parent, entry.entry)
+      }
       return undefined
     }
     tree.updateRemote({ ...now, rev: entry.entry.rev, key: entry.entry.id, content: 1, attrs: 1 })
@@ -87,14 +99,20 @@ interface MadeFolder {
   readonly empty: boolean
 }
 
-async function makeFolder({ connector }: QueueParts, place: RemotePlace, posix: ReturnType<typeof posixOf>, step: StepContext): Promise<MadeFolder> {
+async function makeFolder(
+  { connector }: QueueParts,
+  place: RemotePlace,
+  posix: ReturnType<typeof posixOf>,
+  step: StepContext,
+): Promise<MadeFolder> {
   try {
     return { entry: await connector.makeFolder(place, posix, step.signal), joined: false, empty: true }
   } catch (caught) {
     const error = CloudError.from(caught)
     if (error.kind !== 'exists') throw error
-    const entry = await connector.stat(place, 'folder', step.signal)
+    const entry = await connector.stat(place, statKind(modeTypeOf('folder'), connector), step.signal)
     if (entry === null) throw error
+    if (entry.type !== 'folder') return { entry, joined: true, empty: false }
     for await (const page of connector.list(place, step.signal)) {
       if (page.entries.length + page.hidden.length > 0) return { entry, joined: true, empty: false }
     }
@@ -119,14 +137,14 @@ interface Missing {
 }
 
 /** Some of what is still to be copied. Synchronous, so that "nothing" holds for the transaction that follows. */
-function findMissing(parts: QueueParts, from: number, ghost: number): Missing[] {
+function findMissing(parts: QueueParts, from: number, ghost: number, skipped: ReadonlySet<number>): Missing[] {
   const { tree, rows } = parts
   const missing: Missing[] = []
   for (const pending = [{ from, ghost }]; missing.length < copiesAhead; ) {
     const pair = pending.pop()
     if (pair === undefined) break
     for (const source of tree.remotesIn(pair.from)) {
-      if (source.node === 0 || source.content === 0 || rows.ofRemote(source.id) !== undefined) continue
+      if (source.node === 0 || source.content === 0 || skipped.has(source.id) || rows.ofRemote(source.id) !== undefined) continue
       const copy = tree.remoteAt(pair.ghost, source.name, source.type === 'folder')
       if (copy === undefined) missing.push({ source, folder: pair.ghost, over: undefined })
       else if (source.type === 'folder') pending.push({ from: source.node, ghost: copy.node })
@@ -137,10 +155,20 @@ function findMissing(parts: QueueParts, from: number, ghost: number): Missing[] 
   return missing
 }
 
-async function copyAll(parts: QueueParts, missing: readonly Missing[], step: StepContext): Promise<void> {
+async function copyAll(parts: QueueParts, missing: readonly Missing[], skipped: Set<number>, step: StepContext): Promise<void> {
   const waiting = [...missing]
   const worker = async (): Promise<void> => {
-    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) await copyOne(parts, one, step)
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
+      try {
+        await copyOne(parts, one, step)
+      } catch (caught) {
+        const error = CloudError.from(caught)
+        if (error.kind === 'not-found') await lostGhost(parts, one.folder, error, step)
+        // Another client's object is in the way. What could not be copied keeps its old object, and finds its own way from there.
+        else if (error.kind === 'conflict' || error.kind === 'exists' || error.kind === 'is-a-folder') skipped.add(one.source.id)
+        else throw error
+      }
+    }
   }
   const outcomes = await Promise.allSettled(Array.from({ length: copiesAtOnce }, worker))
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw CloudError.from(outcome.reason)
@@ -155,6 +183,7 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
   const node = tree.node(source.node)
   if (source.type === 'folder') {
     const { entry } = await makeFolder(parts, to, node === undefined ? {} : posixOf(node), step)
+    if (entry.type !== 'folder') throw new CloudError('exists', 'a file of another client has the name')
     database.transaction(() => record(parts, folder, source, entry, ghostNode(parts), 1))
     return
   }
@@ -170,6 +199,22 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
     entry = found
   }
   database.transaction(() => record(parts, folder, source, entry, source.node, node?.attrs ?? source.attrs))
+}
+
+/** The folder that is copied to is not found. If it is surely gone, so are the copies in it: they are made again. */
+async function lostGhost(parts: QueueParts, folder: number, error: CloudError, step: StepContext): Promise<void> {
+  const { places, connector, tree, database } = parts
+  const row = places.folderRow(folder)
+  const place = row === undefined ? undefined : places.placeOfRemote(row)
+  if (row === undefined || place === undefined) return
+  if ((await connector.stat(place, 'folder', step.signal)) !== null) throw new CloudError('unavailable', error.message, { cause: error })
+  const forget = (gone: RemoteRow): void => {
+    if (gone.type === 'folder') for (const child of tree.remotesIn(gone.node)) forget(child)
+    tree.deleteRemote(gone.id)
+  }
+  database.transaction(() => {
+    forget(row)
+  })
 }
 
 /** A copy failed: was it done by a try whose answer was lost, or is the source another version by now? */
@@ -189,30 +234,11 @@ async function lookAtBoth(
     })
     return undefined
   }
-  const copy = await connector.stat(to, 'file', step.signal)
+  const copy = await connector.stat(to, statKind(modeTypeOf(source.type), connector), step.signal)
   if (copy?.size !== original.size || copy.type !== original.type) throw error
-  const isCopy = copy.rev === original.rev || (await haveSameBytes(parts, from, original, to, copy, step))
+  const isCopy = copy.rev === original.rev || (await isSameThere(parts, from, original, to, copy, step.signal))
   if (!isCopy) throw error
   return copy
-}
-
-async function haveSameBytes(parts: QueueParts, one: RemotePlace, a: RemoteEntry, other: RemotePlace, b: RemoteEntry, step: StepContext): Promise<boolean> {
-  const { connector } = parts
-  const atOnce = 4 * 1024 * 1024
-  for (let start = 0; start < a.size; start += atOnce) {
-    const end = Math.min(a.size, start + atOnce)
-    const [left, right] = await Promise.all([
-      bytesOf(connector.read(one, start, end, a.rev, step.signal)), bytesOf(connector.read(other, start, end, b.rev, step.signal)),
-    ])
-    if (!left.equals(right)) return false
-  }
-  return true
-}
-
-async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Uint8Array[] = []
-  for await (const chunk of chunks) all.push(chunk)
-  return Buffer.concat(all)
 }
 
 function record({ tree }: QueueParts, folder: number, source: RemoteRow, entry: RemoteEntry, node: number, attrs: number): void {

@@ -25,7 +25,8 @@ export async function makeFolderStep(parts: QueueParts, _row: QueueRow, { name, 
  */
 export async function lostFolderStep(parts: QueueParts, folder: number, error: CloudError, step: StepContext): Promise<StepResult> {
   const { places, connector, database, tree, rows } = parts
-  if (folder === rootNode) throw new CloudError('unavailable', `the folder or bucket of this mount does not exist: ${error.message}`, { cause: error })
+  if (folder === rootNode)
+    throw new CloudError('unavailable', `the folder or bucket of this mount does not exist: ${error.message}`, { cause: error })
   const row = places.folderRow(folder)
   const place = row === undefined ? undefined : places.placeOfRemote(row)
   if (row === undefined || place === undefined) return again
@@ -41,7 +42,12 @@ export async function lostFolderStep(parts: QueueParts, folder: number, error: C
 }
 
 /** Changes attributes without sending contents. */
-export async function attributesStep(parts: QueueParts, _row: QueueRow, { node, remote }: Situation, step: StepContext): Promise<StepResult> {
+export async function attributesStep(
+  parts: QueueParts,
+  _row: QueueRow,
+  { node, remote }: Situation,
+  step: StepContext,
+): Promise<StepResult> {
   const { connector, places, database, ledger, tree } = parts
   const place = remote === null ? undefined : places.placeOfRemote(remote)
   if (remote === null || place === undefined || connector.setAttributes === undefined) return again

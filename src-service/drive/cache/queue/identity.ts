@@ -6,7 +6,7 @@ import type { QueueRow } from './queue-rows.ts'
 /** Larger files are not read back to see whether two versions are the same. */
 const mostCompared = 64 * 1024 * 1024
 const comparedAtOnce = 1024 * 1024
-/** Times coarser than this do not tell two versions apart for sure. */
+/** Times coarser than this do not tell two versions apart for sure, nor do those that a program set to a round value. */
 const fineEnough = 1_000_000
 
 /** POSIX attributes of a node, to be stored by the provider as far as it can. */
@@ -32,7 +32,7 @@ export function isWhatWasSent(entry: RemoteEntry, sent: QueueRow, connector: Con
   if (!posix.mtime) return 'unsure'
   const times = [entry.mtime, ...(entry.posix.mtime === undefined ? [] : [entry.posix.mtime])]
   if (!times.some((time) => isNear(time, { sec: sent.sent_s, nsec: sent.sent_n }, mtimePrecisionNs))) return 'no'
-  return mtimePrecisionNs <= fineEnough ? 'yes' : 'unsure'
+  return mtimePrecisionNs <= fineEnough && sent.sent_n % fineEnough !== 0 ? 'yes' : 'unsure'
 }
 
 function isNear(one: Time, other: Time, precisionNs: number): boolean {
@@ -40,7 +40,10 @@ function isNear(one: Time, other: Time, precisionNs: number): boolean {
   return Math.abs(seconds * 1e9 + (one.nsec - other.nsec)) < Math.max(1, precisionNs)
 }
 
-/** True if the provider's version surely has the same contents as the node. `source` is asked for only if they must be compared. */
+/**
+ * True if the provider's version surely has the same contents as the node. `source` is asked for only if they must be compared.
+ * @param most bytes of a file that are read back for it; above that two versions count as different
+ */
 export async function isSame(
   node: NodeRow,
   place: RemotePlace,
@@ -48,10 +51,11 @@ export async function isSame(
   connector: Connector,
   source: () => Promise<UploadSource & { close(): void }>,
   signal: AbortSignal,
+  most = mostCompared,
 ): Promise<boolean> {
   if (isFolder(node.mode)) return entry.type === 'folder'
   if (!isFile(node.mode)) return isSameSpecial(node, entry)
-  if (entry.type !== 'file' || entry.size !== node.size || entry.size > mostCompared) return false
+  if (entry.type !== 'file' || entry.size !== node.size || entry.size > most) return false
   if (entry.size === 0) return true
   const ours = await source()
   try {

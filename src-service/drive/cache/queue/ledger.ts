@@ -34,6 +34,7 @@ export class Ledger {
     this.#sql = {
       changedAt: sql.prepare('UPDATE node SET changed_at = ? WHERE id = ?'),
       childRemote: sql.prepare<[number], { id: number }>('SELECT id FROM remote WHERE parent = ? LIMIT 1'),
+      forgetForeign: sql.prepare('DELETE FROM remote WHERE parent = ? AND node = 0'),
       reparent: sql.prepare('UPDATE remote SET parent = ? WHERE parent = ?'),
     }
   }
@@ -43,7 +44,18 @@ export class Ledger {
     const there = this.#parts.tree.remoteAt(parent, name, type === 'folder')
     if (there !== undefined) throw new CloudError('busy', 'the place is taken by now')
     return this.#parts.tree.insertRemote({
-      parent, name, shown: null, key: null, type, size, mtime_s: 0, mtime_n: 0, rev: '', node, content: 0, attrs: 0,
+      parent,
+      name,
+      shown: null,
+      key: null,
+      type,
+      size,
+      mtime_s: 0,
+      mtime_n: 0,
+      rev: '',
+      node,
+      content: 0,
+      attrs: 0,
     })
   }
 
@@ -67,17 +79,19 @@ export class Ledger {
       if (how === 'copied' && before?.content === held.content) this.#revised(held.node, entry)
     } else if (tree.nameOfRemote(target) === undefined) {
       this.#rows.spare(target)
-      this.doom(target)
+      if (!this.#giveTo(this.#parts.tree.namesOf(held.node), target)) this.doom(target)
     }
     if (how === 'sent' && isFile(tree.node(held.node)?.mode ?? 0)) this.#parts.contents.uploaded(held.node, held.content, entry.rev)
     this.#rows.wakeRemote(target)
     if (entry.type === 'folder') this.#rows.wakeFolder(held.node)
   }
 
+  /** The object that the name was at before is still there, as it was. */
   takeBack(name: NameRow, row: RemoteRow): void {
     this.#rows.spare(row.id)
     this.#parts.tree.setNameRemote(name.id, row.id)
     if (name.remote !== null) this.doom(name.remote)
+    this.#revised(row.node, row)
   }
 
   /** The object itself went to another place. `replaced` is the row that stood there. */
@@ -122,16 +136,24 @@ export class Ledger {
    */
   handOver(name: NameRow): boolean {
     const { tree } = this.#parts
-    const row = name.remote === null ? undefined : tree.remote(name.remote)
-    if (row === undefined || row.type === 'folder') return false
-    for (const other of tree.namesOf(name.node)) {
-      if (other.id === name.id) continue
-      const own = other.remote === null ? undefined : tree.remote(other.remote)
+    if (name.remote === null) return false
+    const others = tree.namesOf(name.node).filter((other) => other.id !== name.id)
+    if (!this.#giveTo(others, name.remote)) return false
+    tree.setNameRemote(name.id, null)
+    return true
+  }
+
+  /** Makes the object that of a name which has nothing as new; false if none needs it. */
+  #giveTo(names: readonly NameRow[], remote: number): boolean {
+    const { tree } = this.#parts
+    const row = tree.remote(remote)
+    if (row === undefined || row.type === 'folder' || row.content === 0) return false
+    for (const name of names) {
+      const own = name.remote === null ? undefined : tree.remote(name.remote)
       if (own !== undefined && own.content >= row.content) continue
-      tree.setNameRemote(name.id, null)
-      tree.setNameRemote(other.id, row.id)
+      tree.setNameRemote(name.id, row.id)
       if (own !== undefined) this.doom(own.id)
-      this.#rows.wantName(other.id, 0)
+      this.#rows.wantName(name.id, 0)
       return true
     }
     return false
@@ -166,7 +188,8 @@ export class Ledger {
   found(parent: number, entry: RemoteEntry): void {
     const { tree } = this.#parts
     const row = tree.remoteAt(parent, entry.name, entry.type === 'folder')
-    if (row === undefined) tree.insertRemote({ ...factsOf(entry, { name: entry.name, shown: null }), parent, node: 0, content: 0, attrs: 0 })
+    if (row === undefined)
+      tree.insertRemote({ ...factsOf(entry, { name: entry.name, shown: null }), parent, node: 0, content: 0, attrs: 0 })
     else if (row.node === 0) tree.updateRemote({ ...row, ...factsOf(entry, row) })
   }
 
@@ -176,13 +199,15 @@ export class Ledger {
     const node = tree.needNode(name.node)
     const { maxBytes } = connector.capabilities.names
     const isTaken = (candidate: Buffer): boolean =>
-      tree.nameIn(name.parent, candidate) !== undefined
-      || tree.remoteAt(name.parent, candidate, false) !== undefined || tree.remoteAt(name.parent, candidate, true) !== undefined
+      tree.nameIn(name.parent, candidate) !== undefined ||
+      tree.remoteAt(name.parent, candidate, false) !== undefined ||
+      tree.remoteAt(name.parent, candidate, true) !== undefined
     const renamed = conflictName(name.name, settings.hostName, clock.now(), maxBytes, isTaken)
-    this.#giveUpPlace(name, entry)
+    const given = this.#giveUpPlace(name, entry)
     tree.moveName(name, name.parent, renamed, node.mode)
-    this.found(name.parent, entry)
-    this.#takeIn.entry(name.parent, entry, { complete: true, tell: true })
+    if (given === undefined) this.found(name.parent, entry)
+    else this.theirs(given.id, entry)
+    this.#show(name.parent, entry, given)
     this.#rows.wantName(name.id, 0)
     this.#changedIn(name.parent, entry.name)
     this.#entryChanged(name.parent, name.name)
@@ -193,14 +218,23 @@ export class Ledger {
     })
   }
 
-  /** What we knew at the place of another client's object is no longer ours: the name's own object, or one that was to be replaced. */
-  #giveUpPlace(name: NameRow, entry: RemoteEntry): void {
+  /** What we knew at the place of another client's object and is ours no more: the name's own object, or one that was to be replaced. */
+  #giveUpPlace(name: NameRow, entry: RemoteEntry): RemoteRow | undefined {
     const { tree } = this.#parts
     const own = name.remote === null ? undefined : tree.remote(name.remote)
     const isFolderThere = entry.type === 'folder'
     if (own?.parent === name.parent && own.name.equals(entry.name) && (own.type === 'folder') !== isFolderThere) this.gone(own.id)
     const there = tree.remoteAt(name.parent, entry.name, isFolderThere)
-    if (there !== undefined && (there.id === own?.id || this.#rows.ofRemote(there.id) !== undefined)) this.theirs(there.id, entry)
+    return there !== undefined && (there.id === own?.id || this.#rows.ofRemote(there.id) !== undefined) ? there : undefined
+  }
+
+  /** Gives another client's object its name. What was known below it, if it is a folder that was ours, lies below its new node. */
+  #show(parent: number, entry: RemoteEntry, before: RemoteRow | undefined): void {
+    this.#takeIn.entry(parent, entry, { complete: true, tell: true })
+    if (before?.type !== 'folder' || before.node === 0) return
+    const name = this.#parts.tree.nameOfRemote(before.id)
+    if (name === undefined) this.#sql.forgetForeign.run(before.node)
+    else this.#adoptChildren(before.node, name.node)
   }
 
   /** A removal is undone: what stands there is shown (again), with the folders above it. */
@@ -210,10 +244,9 @@ export class Ledger {
     if (before === undefined) return
     const parent = this.#needFolder(before.parent)
     this.theirs(target, entry)
-    this.#takeIn.entry(parent, entry, { complete: true, tell: true })
+    this.#show(parent, entry, before)
     const name = tree.nameOfRemote(target)
     const path = name === undefined ? entry.name.toString() : tree.pathOf(name)
-    if (name !== undefined && before.type === 'folder') this.#adoptChildren(before.node, name.node)
     this.#parts.database.afterCommit(() => {
       this.#parts.alert('deletion-undone', `${path}: ${reason}`)
     })
@@ -237,7 +270,8 @@ export class Ledger {
     if (row === undefined) throw new CloudError('internal', 'an object lies in a folder that is not known')
     const parent = this.#needFolder(row.parent)
     const shown = shownName(row)
-    const name = tree.nameIn(parent, shown) === undefined ? shown : freeName(shown, 'folder', 255, (one) => tree.nameIn(parent, one) !== undefined)
+    const name =
+      tree.nameIn(parent, shown) === undefined ? shown : freeName(shown, 'folder', 255, (one) => tree.nameIn(parent, one) !== undefined)
     const { settings, clock } = this.#parts
     const time = { sec: Math.floor(clock.now() / 1000), nsec: 0 }
     const mode = 0o040000 | (0o777 & ~settings.umask)
@@ -264,7 +298,7 @@ export class Ledger {
     if (folder !== undefined && !this.hasRemoteChildren(row.parent)) this.#rows.wakeRemote(folder.id)
   }
 
-  #revised(node: number, entry: RemoteEntry): void {
+  #revised(node: number, entry: Pick<RemoteEntry, 'rev'>): void {
     if (isFile(this.#parts.tree.node(node)?.mode ?? 0)) this.#parts.contents.revised(node, entry.rev)
   }
 

@@ -6,6 +6,7 @@ import { copyFolder } from './copy-folder.ts'
 import { followSource, sourceChanged } from './source-changed.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
+import { isSwapName, swapName } from './swap-name.ts'
 import { transfer } from './transfer.ts'
 import { forgetTry } from './upload-step.ts'
 
@@ -18,21 +19,42 @@ export interface Destination {
 }
 
 /** Brings the name's object to the name's place. */
-export async function moveStep(parts: QueueParts, row: QueueRow, { name, node }: Situation, from: RemoteRow, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
+export async function moveStep(
+  parts: QueueParts,
+  row: QueueRow,
+  { name, node }: Situation,
+  from: RemoteRow,
+  over: RemoteRow | null,
+  step: StepContext,
+): Promise<StepResult> {
   return goTo(parts, row, name, node, from, { parent: name.parent, name: name.name, over }, step)
 }
 
 /** Frees the place of a name that waits in a circle: its object goes to a name of our own in the same folder, and from there on. */
-export async function moveAsideStep(parts: QueueParts, row: QueueRow, situation: Situation, from: RemoteRow, step: StepContext): Promise<StepResult> {
+export async function moveAsideStep(
+  parts: QueueParts,
+  row: QueueRow,
+  situation: Situation,
+  from: RemoteRow,
+  step: StepContext,
+): Promise<StepResult> {
   const { name, node } = situation
-  if (isInPlace(name, from)) {
+  if (isInPlace(name, from) || isSwapName(from.name)) {
     parts.situations.steppedAside(name.id)
     return again
   }
-  const temporary = Buffer.from(`.cloudmoor-swap-${from.id}`)
+  const temporary = freePlace(parts, from)
   const result = await goTo(parts, row, name, node, from, { parent: from.parent, name: temporary, over: null }, step)
   parts.situations.steppedAside(name.id)
   return result
+}
+
+/** A name of our own that nothing known has in the folder. */
+function freePlace({ tree }: QueueParts, from: RemoteRow): Buffer {
+  for (let number = 0; ; number++) {
+    const name = swapName(from.id, number)
+    if (tree.remoteAt(from.parent, name, false) === undefined && tree.remoteAt(from.parent, name, true) === undefined) return name
+  }
 }
 
 function goTo(
@@ -45,7 +67,8 @@ function goTo(
   step: StepContext,
 ): Promise<StepResult> {
   const { move } = parts.connector.capabilities
-  if (isFolder(node.mode)) return move === 'tree' ? moveFolder(parts, row, name, from, to, step) : copyFolder(parts, row, name, from, to, step)
+  if (isFolder(node.mode))
+    return move === 'tree' ? moveFolder(parts, row, name, from, to, step) : copyFolder(parts, row, name, from, to, step)
   return move === 'none' ? copyTo(parts, row, name, node, from, to, step) : moveFile(parts, row, node, from, to, step)
 }
 
@@ -77,7 +100,14 @@ async function moveFile(
   }
 }
 
-async function moveFolder(parts: QueueParts, row: QueueRow, name: NameRow, from: RemoteRow, to: Destination, step: StepContext): Promise<StepResult> {
+async function moveFolder(
+  parts: QueueParts,
+  row: QueueRow,
+  name: NameRow,
+  from: RemoteRow,
+  to: Destination,
+  step: StepContext,
+): Promise<StepResult> {
   const { connector, places, tree } = parts
   const source = places.placeOfRemote(from)
   const begun = begin(parts, row, from, to, tree.needNode(name.node), from)
@@ -172,7 +202,13 @@ async function afterFailedMove(
 }
 
 /** Contents that another name of the same node already has at the provider. */
-export async function copyStep(parts: QueueParts, row: QueueRow, { name, node }: Situation, from: RemoteRow, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
+export async function copyStep(
+  parts: QueueParts,
+  row: QueueRow,
+  { name, node }: Situation,
+  from: RemoteRow,
+  over: RemoteRow | null,
+  step: StepContext,
+): Promise<StepResult> {
   return copyTo(parts, row, name, node, from, { parent: name.parent, name: name.name, over }, step)
 }
-

@@ -219,6 +219,8 @@ class Queue implements UploadQueue {
   /** Only parked items are left: no waiting helps. */
   #stuck(): CloudError | undefined {
     const { all, parked } = this.#parts.rows.counts()
-    return parked > 0 && parked === all ? new CloudError('busy', `${parked} items cannot be uploaded; see the list of transfers`) : undefined
+    return parked > 0 && parked === all
+      ? new CloudError('busy', `${parked} items cannot be uploaded; see the list of transfers`)
+      : undefined
   }
 }

@@ -1,9 +1,10 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { RemoteEntry } from '../../connectors/connector.ts'
+import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { isFile, isFolder, type RemoteRow } from '../tree.ts'
 import { isSame, isWhatWasSent } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
+import { isSameThere } from './transfer.ts'
 import { forgetTry } from './upload-step.ts'
 
 /**
@@ -23,7 +24,8 @@ export async function probeStep(parts: QueueParts, row: QueueRow, step: StepCont
   database.transaction(() => {
     const now = parts.rows.get(row.id)
     const current = tree.remote(target.id)
-    if (now === undefined || now.sent !== row.sent || now.target !== row.target || current === undefined || current.rev !== target.rev) return
+    if (now === undefined || now.sent !== row.sent || now.target !== row.target || current === undefined || current.rev !== target.rev)
+      return
     write(parts, now, current, entry, verdict)
     // What lies below a folder waited for this.
     if (target.type === 'folder') parts.rows.wakeAll()
@@ -33,7 +35,13 @@ export async function probeStep(parts: QueueParts, row: QueueRow, step: StepCont
 
 type Verdict = 'ours' | 'not-done' | 'theirs'
 
-async function judge(parts: QueueParts, row: QueueRow, target: RemoteRow, entry: RemoteEntry | null, signal: AbortSignal): Promise<Verdict> {
+async function judge(
+  parts: QueueParts,
+  row: QueueRow,
+  target: RemoteRow,
+  entry: RemoteEntry | null,
+  signal: AbortSignal,
+): Promise<Verdict> {
   if (entry === null) return 'not-done'
   if (target.type === 'folder') return judgeFolder(parts, row, signal)
   if (target.content > 0 && entry.rev === target.rev) return 'not-done'
@@ -43,12 +51,38 @@ async function judge(parts: QueueParts, row: QueueRow, target: RemoteRow, entry:
   const name = row.name === null ? undefined : tree.nameById(row.name)
   const node = name === undefined ? undefined : tree.node(name.node)
   const from = name?.remote == null ? undefined : tree.remote(name.remote)
-  if (from !== undefined && from.id !== target.id && from.content === row.sent && entry.size === from.size && entry.rev === from.rev) return 'ours'
   const place = places.placeOfRemote(target)
+  const isMove = from !== undefined && from.id !== target.id && from.content === row.sent
+  if (isMove && place !== undefined && (await hasArrived(parts, from, place, entry, known, signal))) return 'ours'
   const comparable = node !== undefined && node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))
   if (node === undefined || place === undefined || !comparable) return 'theirs'
-  const same = await isSame(node, place, entry, connector, () => contents.source(node.id, { snapshot: false }), signal)
+  const same = await isSame(
+    node,
+    place,
+    entry,
+    connector,
+    () => contents.source(node.id, { snapshot: false }),
+    signal,
+    known === 'unsure' ? Infinity : undefined,
+  )
   return same ? 'ours' : 'theirs'
+}
+
+/** The object of a move or copy: the same version, the same bytes, or the only one left of the two. */
+async function hasArrived(
+  parts: QueueParts,
+  from: RemoteRow,
+  place: RemotePlace,
+  entry: RemoteEntry,
+  known: 'no' | 'unsure',
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (entry.type !== from.type || entry.size !== from.size) return false
+  if (entry.rev === from.rev) return true
+  const source = parts.places.placeOfRemote(from)
+  const original = source === undefined ? null : await parts.connector.stat(source, 'file', signal)
+  if (source === undefined || original === null || original.rev !== from.rev) return known === 'unsure'
+  return isSameThere(parts, source, original, place, entry, signal)
 }
 
 /** A folder that was on its way is there, and not any more where it came from: it arrived. */

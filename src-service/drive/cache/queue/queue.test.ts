@@ -55,7 +55,12 @@ describe('uploads', () => {
     const before = rig.tree.needNode(rig.nodeAt('a'))
     await rig.drain()
     await rig.refresh()
-    expect(rig.tree.needNode(rig.nodeAt('a'))).toMatchObject({ mtime_s: before.mtime_s, mtime_n: before.mtime_n, mode: 0o100600, id: before.id })
+    expect(rig.tree.needNode(rig.nodeAt('a'))).toMatchObject({
+      mtime_s: before.mtime_s,
+      mtime_n: before.mtime_n,
+      mode: 0o100600,
+      id: before.id,
+    })
   })
 
   test('create and delete cancel out', async () => {
@@ -553,7 +558,8 @@ describe('errors', () => {
   test('Retry-After is kept', async () => {
     await start()
     let slow = true
-    cloud.fault = ({ operation }) => (slow && operation === 'write' ? new CloudError('throttled', 'slow down', { retryAfterMs: 400 }) : undefined)
+    cloud.fault = ({ operation }) =>
+      slow && operation === 'write' ? new CloudError('throttled', 'slow down', { retryAfterMs: 400 }) : undefined
     const before = Date.now()
     await rig.write('a', '1')
     await expect.poll(() => rig.queue.conditions()[0]?.kind).toBe('throttled')

@@ -46,7 +46,13 @@ function isAboutToBeReplaced({ tree, rows }: QueueParts, row: RemoteRow): boolea
 }
 
 /** Removes an object. If it is not the version that was deleted here, it comes back: an edit wins over a deletion. */
-export async function removeStep(parts: QueueParts, queued: QueueRow, row: RemoteRow, place: RemotePlace, step: StepContext): Promise<StepResult> {
+export async function removeStep(
+  parts: QueueParts,
+  queued: QueueRow,
+  row: RemoteRow,
+  place: RemotePlace,
+  step: StepContext,
+): Promise<StepResult> {
   const { connector } = parts
   const isFolder = row.type === 'folder'
   let rev = row.rev
@@ -63,7 +69,8 @@ export async function removeStep(parts: QueueParts, queued: QueueRow, row: Remot
   } catch (caught) {
     const error = CloudError.from(caught)
     if (error.kind === 'not-found') return gone(parts, row)
-    if (error.kind !== 'conflict' && error.kind !== 'not-empty' && error.kind !== 'is-a-folder' && error.kind !== 'not-a-folder') throw error
+    if (error.kind !== 'conflict' && error.kind !== 'not-empty' && error.kind !== 'is-a-folder' && error.kind !== 'not-a-folder')
+      throw error
     return lookAgain(parts, row, place, error, step)
   }
 }
@@ -71,7 +78,8 @@ export async function removeStep(parts: QueueParts, queued: QueueRow, row: Remot
 async function lookAgain(parts: QueueParts, row: RemoteRow, place: RemotePlace, error: CloudError, step: StepContext): Promise<StepResult> {
   const entry = await parts.connector.stat(place, row.type === 'folder' ? 'folder' : 'file', step.signal)
   if (entry === null) return gone(parts, row)
-  if (row.type !== 'folder' && entry.rev === row.rev) throw new CloudError('unavailable', `the provider refused a removal: ${error.message}`)
+  if (row.type !== 'folder' && entry.rev === row.rev)
+    throw new CloudError('unavailable', `the provider refused a removal: ${error.message}`)
   return comesBack(parts, row, entry)
 }
 
@@ -95,7 +103,8 @@ function gone(parts: QueueParts, row: RemoteRow): StepResult {
 
 function comesBack(parts: QueueParts, row: RemoteRow, entry: RemoteEntry): StepResult {
   parts.database.transaction(() => {
-    if (parts.rows.ofRemote(row.id) !== undefined) parts.ledger.comesBack(row.id, entry, 'it was changed by another client, so it was not deleted')
+    if (parts.rows.ofRemote(row.id) !== undefined)
+      parts.ledger.comesBack(row.id, entry, 'it was changed by another client, so it was not deleted')
   })
   return again
 }

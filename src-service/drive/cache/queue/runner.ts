@@ -7,6 +7,7 @@ import { type QueueRow, untilWoken } from './queue-rows.ts'
 import { decideRemoval } from './remove-step.ts'
 import { areApart, type Footprint, footprintOf, footprintOfRemoval, hasRoom, type Running } from './running.ts'
 import { runStep, type Work } from './steps.ts'
+import { isSwapName } from './swap-name.ts'
 
 const mostParallel = 8
 /** Rows looked at in one turn of the loop. */
@@ -170,6 +171,12 @@ export class Runner {
       return undefined
     }
     const decision = decide(situation)
+    if (this.#isCopyingElsewhere(row, situation, decision)) {
+      ledger.doom(row.target ?? 0)
+      rows.settled(row.id)
+      this.wake()
+      return undefined
+    }
     switch (decision.kind) {
       case 'done':
         this.#end(row, situation.node.id)
@@ -192,6 +199,14 @@ export class Runner {
       default:
         return { work: { kind: 'name', situation, decision }, footprint: footprintOf(this.#parts, situation, decision) }
     }
+  }
+
+  /** The copy of a folder that was begun is for a place where the folder is not to go any more. */
+  #isCopyingElsewhere(row: QueueRow, { name }: Situation, decision: Decision): boolean {
+    const target = row.target === null || row.sent !== 0 ? undefined : this.#parts.tree.remote(row.target)
+    if (target === undefined) return false
+    if (decision.kind === 'move-aside') return target.parent !== decision.from.parent || !isSwapName(target.name)
+    return target.parent !== name.parent || !target.name.equals(name.name)
   }
 
   #findForRemoval(row: QueueRow): { readonly work: Work; readonly footprint: Footprint } | undefined {
@@ -292,7 +307,13 @@ export class Runner {
   /** Steps that succeed again and again and change nothing: never a busy loop. */
   #slowDown(row: QueueRow, now: number): void {
     this.#steps.delete(row.id)
-    this.#parts.rows.failed(row.id, { not_before: now + 10_000, tries: row.tries + 1, refusals: row.refusals, parked: 0, reason: 'does not come to rest' })
+    this.#parts.rows.failed(row.id, {
+      not_before: now + 10_000,
+      tries: row.tries + 1,
+      refusals: row.refusals,
+      parked: 0,
+      reason: 'does not come to rest',
+    })
   }
 
   #failed({ row, node }: Running, error: CloudError): void {
@@ -311,7 +332,13 @@ export class Runner {
           rows.failed(row.id, { ...now, not_before: next.notBefore, tries: next.tries, reason: next.reason })
           return
         case 'refused':
-          rows.failed(row.id, { ...now, not_before: next.notBefore, refusals: next.refusals, parked: next.parked ? 1 : 0, reason: next.reason })
+          rows.failed(row.id, {
+            ...now,
+            not_before: next.notBefore,
+            refusals: next.refusals,
+            parked: next.parked ? 1 : 0,
+            reason: next.reason,
+          })
           if (next.parked) this.#parked(now, node, next.reason)
       }
     })

@@ -128,6 +128,9 @@ export class Situations {
     if (row.content === 0) return 'unsettled'
     const removal = this.#rows.ofRemote(row.id)
     if (removal !== undefined) return removal.sent === 0 && this.#rows.targeting(row.id) === undefined ? 'doomed' : 'unsettled'
-    return this.#parts.tree.nameOfRemote(row.id) === undefined ? 'unsettled' : 'bound'
+    const holder = this.#parts.tree.nameOfRemote(row.id)
+    if (holder === undefined) return 'unsettled'
+    // A name that has no reason to go elsewhere keeps its place: it is shown under another name than the provider's.
+    return this.#rows.ofName(holder.id) === undefined ? 'theirs' : 'bound'
   }
 }

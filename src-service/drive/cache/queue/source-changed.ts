@@ -39,21 +39,35 @@ export function sourceChanged(parts: QueueParts, known: RemoteRow, entry: Remote
  * or away. Inside a transaction.
  */
 export function followSource(parts: QueueParts, queued: QueueRow, source: RemoteRow): void {
-  const { tree, rows, contents, database, notifier, dropNode } = parts
+  const { tree, contents, database, notifier, dropNode } = parts
   const name = queued.name === null ? undefined : tree.nameById(queued.name)
   const node = name === undefined ? undefined : tree.node(name.node)
   if (name === undefined || node === undefined || !isFile(node.mode)) return
   if (node.id !== source.node || node.content !== source.content || contents.isWhole(node.id)) return
   if (tree.remotesOf(node.id).some((row) => row.content === node.content)) return
   const newer = tree.remote(source.id)
-  if (newer !== undefined && newer.node !== 0 && newer.node !== node.id) {
-    tree.replaceNode(name, newer.node)
-  } else {
-    tree.removeName(name, node.mode)
-    rows.remove(queued.id)
+  if (newer === undefined || newer.node === 0 || newer.node === node.id) {
+    dropName(parts, queued, name.id)
+    return
   }
+  tree.replaceNode(name, newer.node)
   database.afterCommit(() => {
     notifier()?.entryChanged(name.parent, name.name)
     dropNode(node.id)
+  })
+}
+
+/** Nothing of what the name stands for exists any more, here or there. */
+export function dropName({ tree, rows, database, notifier, dropNode, log }: QueueParts, queued: QueueRow, id: number): void {
+  const name = tree.nameById(id)
+  if (name === undefined || rows.get(queued.id) === undefined) return
+  log('warn', 'another client deleted the contents of a link before they were here', { path: tree.pathOf(name) })
+  const { mode } = tree.needNode(name.node)
+  if (name.remote !== null) tree.deleteRemote(name.remote)
+  tree.removeName(name, mode)
+  rows.remove(queued.id)
+  database.afterCommit(() => {
+    notifier()?.entryChanged(name.parent, name.name)
+    dropNode(name.node)
   })
 }

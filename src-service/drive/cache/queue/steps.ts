@@ -26,14 +26,22 @@ export async function runStep(parts: QueueParts, row: QueueRow, work: Work, step
       }
     case 'removal': {
       const { decision } = work
-      return decision.kind === 'keep' ? keepFolderStep(parts, decision.row, decision.place, step) : removeStep(parts, row, decision.row, decision.place, step)
+      return decision.kind === 'keep'
+        ? keepFolderStep(parts, decision.row, decision.place, step)
+        : removeStep(parts, row, decision.row, decision.place, step)
     }
     case 'abandon':
       return abandonStep(parts, row, work.handle, step)
   }
 }
 
-async function nameStep(parts: QueueParts, row: QueueRow, situation: Situation, decision: Decision, step: StepContext): Promise<StepResult> {
+async function nameStep(
+  parts: QueueParts,
+  row: QueueRow,
+  situation: Situation,
+  decision: Decision,
+  step: StepContext,
+): Promise<StepResult> {
   switch (decision.kind) {
     case 'probe':
       return probeStep(parts, row, step)
@@ -84,7 +92,12 @@ async function afterRefusal(
 }
 
 /** Ends an upload session. A provider that does not know it any more has ended it already. */
-async function abandonStep({ connector, database, rows }: QueueParts, row: QueueRow, handle: string, step: StepContext): Promise<StepResult> {
+async function abandonStep(
+  { connector, database, rows }: QueueParts,
+  row: QueueRow,
+  handle: string,
+  step: StepContext,
+): Promise<StepResult> {
   try {
     await connector.abandon?.(handle, step.signal)
   } catch (caught) {

@@ -17,7 +17,10 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
   const { sql } = database
   const changeSides = sql.prepare('UPDATE remote SET parent = ? WHERE parent = ?')
   const setNode = sql.prepare('UPDATE remote SET node = ? WHERE id = ?')
-  const renamed = sql.prepare<{ from: number; ghost: number }, { name: number; remote: number; node: number; content: number; rev: string; before: string; type: string }>(
+  const renamed = sql.prepare<
+    { from: number; ghost: number },
+    { name: number; remote: number; node: number; content: number; rev: string; before: string; type: string }
+  >(
     `SELECT name.id AS name, new.id AS remote, new.node, new.content, new.rev, old.rev AS before, new.type
      FROM remote old JOIN name ON name.remote = old.id
      JOIN remote new ON new.parent = @from AND new.name = old.name AND (new.type = 'folder') = (old.type = 'folder')

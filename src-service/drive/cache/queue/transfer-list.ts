@@ -27,7 +27,9 @@ export class TransferList {
     this.#running = running
     const { sql } = parts.database
     this.#sql = {
-      counts: sql.prepare<[], { files: number; parked: number }>('SELECT count(*) AS files, coalesce(sum(parked), 0) AS parked FROM queue WHERE name IS NOT NULL OR remote IS NOT NULL'),
+      counts: sql.prepare<[], { files: number; parked: number }>(
+        'SELECT count(*) AS files, coalesce(sum(parked), 0) AS parked FROM queue WHERE name IS NOT NULL OR remote IS NOT NULL',
+      ),
       bytes: sql.prepare<[], { bytes: number }>(
         `SELECT coalesce(sum(node.size), 0) AS bytes FROM queue CROSS JOIN name ON name.id = queue.name CROSS JOIN node ON node.id = name.node
          LEFT JOIN remote ON remote.id = name.remote

@@ -3,6 +3,8 @@ import type { RemoteRow } from '../tree.ts'
 import { posixOf } from './identity.ts'
 import type { QueueParts, StepContext } from './queue-parts.ts'
 
+const comparedAtOnce = 4 * 1024 * 1024
+
 /** Copies one object that is not a folder: at the provider where it can, else its bytes go through this machine. */
 export function transfer(
   parts: QueueParts,
@@ -15,7 +17,8 @@ export function transfer(
   const { connector, tree } = parts
   const node = tree.node(source.node)
   const posix = node === undefined ? {} : posixOf(node)
-  if (connector.capabilities.copy && connector.copy !== undefined) return connector.copy(from, to, source.rev, posix, precondition, step.signal)
+  if (connector.capabilities.copy && connector.copy !== undefined)
+    return connector.copy(from, to, source.rev, posix, precondition, step.signal)
   const options = { precondition, posix, resume: null, saveHandle: () => Promise.resolve(), onProgress: step.progress }
   return connector.write(to, source.type, throughUs(parts, source, from), options, step.signal)
 }
@@ -24,10 +27,33 @@ export function transfer(
 function throughUs({ connector }: QueueParts, source: RemoteRow, from: RemotePlace): UploadSource {
   return {
     size: source.type === 'file' ? source.size : 0,
-    read: async (start, end, signal) => {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of connector.read(from, start, end, source.rev, signal)) chunks.push(chunk)
-      return Buffer.concat(chunks)
-    },
+    read: (start, end, signal) => bytesOf(connector.read(from, start, end, source.rev, signal)),
   }
+}
+
+/** True if two objects at the provider have the same bytes, as far as they are of the same size. */
+export async function isSameThere(
+  { connector }: QueueParts,
+  one: RemotePlace,
+  a: RemoteEntry,
+  other: RemotePlace,
+  b: RemoteEntry,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (a.size !== b.size || a.type !== b.type) return false
+  for (let start = 0; start < a.size; start += comparedAtOnce) {
+    const end = Math.min(a.size, start + comparedAtOnce)
+    const [left, right] = await Promise.all([
+      bytesOf(connector.read(one, start, end, a.rev, signal)),
+      bytesOf(connector.read(other, start, end, b.rev, signal)),
+    ])
+    if (!left.equals(right)) return false
+  }
+  return true
+}
+
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = []
+  for await (const chunk of chunks) all.push(chunk)
+  return Buffer.concat(all)
 }

@@ -13,7 +13,13 @@ const quietAfterOvertaken = 5000
 type Source = UploadSource & { readonly content: number; close(): void }
 
 /** Sends one generation of a file (or the facts of a link or special node) to the name's place. */
-export async function uploadStep(parts: QueueParts, row: QueueRow, situation: Situation, over: RemoteRow | null, step: StepContext): Promise<StepResult> {
+export async function uploadStep(
+  parts: QueueParts,
+  row: QueueRow,
+  situation: Situation,
+  over: RemoteRow | null,
+  step: StepContext,
+): Promise<StepResult> {
   const source = await openSource(parts, situation.node, step.signal)
   if (source === undefined) return baseGoneStep(parts, row, situation, step)
   let overtaken = false
@@ -154,7 +160,13 @@ async function checkFirst(parts: QueueParts, { place, precondition, node }: Send
 function finish(parts: QueueParts, row: QueueRow, sending: Sending, entry: RemoteEntry): void {
   const { database, ledger, quiet } = parts
   database.transaction(() => {
-    ledger.confirmed(sending.name, sending.target, entry, { node: sending.node.id, content: sending.content, attrs: sending.node.attrs }, 'sent')
+    ledger.confirmed(
+      sending.name,
+      sending.target,
+      entry,
+      { node: sending.node.id, content: sending.content, attrs: sending.node.attrs },
+      'sent',
+    )
     forgetTry(parts, row.id)
     parts.rows.setHandle(row.id, null)
     parts.rows.progressed(row.id)
@@ -177,6 +189,8 @@ export function forgetTry(parts: QueueParts, id: number): void {
 
 function xattrsOf(parts: QueueParts, node: number): ReadonlyMap<string, Buffer> | undefined {
   if (!parts.settings.xattrs || !parts.connector.capabilities.posix.xattrs) return undefined
-  const found = parts.database.sql.prepare<[number], { name: Buffer; value: Buffer }>('SELECT name, value FROM xattr WHERE node = ?').all(node)
+  const found = parts.database.sql
+    .prepare<[number], { name: Buffer; value: Buffer }>('SELECT name, value FROM xattr WHERE node = ?')
+    .all(node)
   return new Map(found.map((one) => [one.name.toString(), one.value]))
 }
