@@ -88,7 +88,9 @@ describe('a request that ends whoever serves it', () => {
     expect((await run('stat', [join(drive.mount, 'poison')])).stderr).toContain('No such file or directory')
   })
 
-  test('five deaths without an answer: the mount fails with the reason, callers get an error and no hang', { timeout: 120_000 }, async () => {
+  test('five deaths without an answer: the mount fails with the reason, callers get an error and no hang', {
+    timeout: 120_000,
+  }, async () => {
     await using drive = await DriveUnderLoad.start(0)
     const { installation, mount } = drive
     await shell(`echo kept > "${mount}/file"`)

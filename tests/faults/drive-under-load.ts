@@ -7,6 +7,12 @@ import { connectionOf, untilWaiting } from './kernel.ts'
 import { differences, missing, sums } from './manifest.ts'
 import { type LoadReport, RunningLoad, together } from './running-load.ts'
 
+interface Ours {
+  readonly cloud?: Cloud
+  readonly installation?: Installation
+  readonly writeBackSeconds?: number
+}
+
 /** A mount named `drive` with programs at work on it. */
 export class DriveUnderLoad implements AsyncDisposable {
   readonly cloud: Cloud
@@ -22,22 +28,23 @@ export class DriveUnderLoad implements AsyncDisposable {
     this.#all = all
   }
 
-  /** @param loads how many programs work on it from the start */
-  static async start(loads: number, ours?: { readonly cloud?: Cloud; readonly installation?: Installation }): Promise<DriveUnderLoad> {
+  /** @param loads how many programs work on it from the start @param ours belongs to the drive from then on */
+  static async start(loads: number, ours: Ours = {}): Promise<DriveUnderLoad> {
     await using stack = new AsyncDisposableStack()
-    const cloud = stack.use(ours?.cloud ?? (await localCloud()))
-    const installation = stack.use(ours?.installation ?? (await Installation.create()))
+    const installation = stack.use(ours.installation ?? (await Installation.create()))
+    const cloud = stack.use(ours.cloud ?? (await localCloud()))
     await installation.account('cloud', cloud.account)
-    // Uploads begin at once: as many as can be are under way when something dies.
-    const mount = await installation.mount('drive', 'cloud', ['--option', 'writeBackSeconds=0'])
+    // Uploads begin at once unless told: as many as can be are under way when something dies.
+    const mount = await installation.mount('drive', 'cloud', ['--option', `writeBackSeconds=${ours.writeBackSeconds ?? 0}`])
     const drive = new DriveUnderLoad(cloud, installation, mount, stack.move())
     for (let i = 0; i < loads; i++) drive.addLoad(`load-${i}`)
     await Promise.all(drive.loads.map((load) => load.atWork(20)))
     return drive
   }
 
-  addLoad(name: string): RunningLoad {
-    const load = this.#all.use(new RunningLoad(this.mount, this.installation.folder, name))
+  /** @param contents folder where the load keeps all versions of its files */
+  addLoad(name: string, contents = ''): RunningLoad {
+    const load = this.#all.use(new RunningLoad(this.mount, this.installation.folder, name, contents))
     this.loads.push(load)
     return load
   }

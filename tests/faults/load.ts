@@ -1,16 +1,15 @@
 /**
  * A program that works on a drive and keeps a manifest outside of it: run as a child process, because it uses synchronous calls on
- * the mount. Arguments: folder on the mount, manifest file. It ends by itself when `<manifest>.stop` is there, and at its first
+ * the mount. Arguments: folder on the mount, manifest file, folder for the contents of all versions (none: not kept). It ends by itself when `<manifest>.stop` is there, and at its first
  * failed call: every call is one that fails, or shows in the contents, if it takes effect twice. Before every change stands in the
  * manifest what may come of it, and after it what has come.
  */
 import { createHash, randomBytes, randomInt } from 'node:crypto'
-import type { Hash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { ManifestLine } from './manifest.ts'
 
-const [folder = '', manifest = ''] = process.argv.slice(2)
+const [folder = '', manifest = '', contents = ''] = process.argv.slice(2)
 const manifestFd = fs.openSync(manifest, 'a')
 let worstMs = 0
 let calls = 0
@@ -47,8 +46,14 @@ function fail(what: string, path: string, error: string): never {
   process.exit(1)
 }
 
-const sum = (hash: Hash): string => hash.copy().digest('hex')
 const sumOf = (data: Buffer): string => createHash('sha256').update(data).digest('hex')
+
+/** Says that a file may be so from now on. */
+function may(path: string, data: Buffer, from?: string): void {
+  const sha = sumOf(data)
+  if (contents !== '') fs.writeFileSync(join(contents, sha), data)
+  note({ kind: 'may', path, sha, ...(from === undefined ? {} : { from }) })
+}
 
 function pick<T>(from: Iterable<T>): T | undefined {
   const all = [...from]
@@ -69,13 +74,11 @@ const largestWrite = 200_000
 function create(fsync: boolean): void {
   const path = newName('f')
   const data = randomBytes(randomInt(8) === 0 ? randomInt(900_000) : randomInt(20_000))
-  const hash = createHash('sha256')
-  note({ kind: 'may', path, sha: sum(hash) })
+  may(path, data.subarray(0, 0))
   const fd = attempt('create', path, (whole) => fs.openSync(whole, 'wx'))
   for (let at = 0; at < data.length; ) {
     const length = Math.min(data.length - at, 1 + randomInt(largestWrite))
-    hash.update(data.subarray(at, at + length))
-    note({ kind: 'may', path, sha: sum(hash) })
+    may(path, data.subarray(0, at + length))
     const written = attempt('write', path, () => fs.writeSync(fd, data, at, length))
     if (written !== length) fail('write', path, `wrote ${written} of ${length}`)
     at += length
@@ -93,7 +96,7 @@ function end(fd: number, path: string, fsync: boolean): void {
 function append(path: string, { data }: Known, fsync: boolean): void {
   const extra = randomBytes(1 + randomInt(5000))
   const whole = Buffer.concat([data, extra])
-  note({ kind: 'may', path, sha: sumOf(whole) })
+  may(path, whole)
   note({ kind: 'going', path })
   const fd = attempt('open', path, (file) => fs.openSync(file, 'a'))
   attempt('append', path, () => fs.writeSync(fd, extra))
@@ -107,7 +110,7 @@ function overwrite(path: string, { data }: Known, fsync: boolean): void {
   const piece = randomBytes(1 + randomInt(Math.min(8000, data.length - at)))
   const next = Buffer.from(data)
   piece.copy(next, at)
-  note({ kind: 'may', path, sha: sumOf(next) })
+  may(path, next)
   note({ kind: 'going', path })
   const fd = attempt('open', path, (file) => fs.openSync(file, 'r+'))
   attempt('write at', path, () => fs.writeSync(fd, piece, 0, piece.length, at))
@@ -118,7 +121,7 @@ function overwrite(path: string, { data }: Known, fsync: boolean): void {
 /** Doubled, it would find nothing to rename. */
 function rename(path: string, known: Known): void {
   const to = newName('r')
-  note({ kind: 'may', path: to, sha: sumOf(known.data) })
+  may(to, known.data, path)
   note({ kind: 'going', path })
   attempt('rename', path, (whole) => fs.renameSync(whole, join(folder, to)))
   files.delete(path)
@@ -127,7 +130,7 @@ function rename(path: string, known: Known): void {
 }
 
 function unlink(path: string): void {
-  note({ kind: 'going', path })
+  note({ kind: 'going', path, what: 'unlink' })
   attempt('unlink', path, (whole) => fs.unlinkSync(whole))
   files.delete(path)
   note({ kind: 'gone', path })

@@ -5,6 +5,8 @@ import { run } from '../support/installation.ts'
 export interface ManifestLine {
   readonly kind: 'may' | 'close' | 'fsync' | 'going' | 'gone' | 'link' | 'error' | 'step' | 'end'
   readonly path?: string
+  /** The file was called so before. */
+  readonly from?: string
   readonly sha?: string
   readonly size?: number
   readonly what?: string
@@ -25,35 +27,58 @@ export async function readManifest(file: string): Promise<ManifestLine[]> {
     .map((line) => JSON.parse(line) as ManifestLine)
 }
 
+/** What a file was at one moment. */
+export interface Version {
+  readonly sha: string
+  /** Closed: the file as its program wanted it; else it was being written. */
+  readonly state: 'begun' | 'closed' | 'synced'
+}
+
+/** A file that was synced to disk at some time, and not removed since. */
+export interface Promised {
+  /** Its names, of which it has one. */
+  readonly paths: readonly string[]
+  /** From the synced version on. */
+  readonly versions: readonly Version[]
+}
+
 /** What was done for sure, and what may be there. Paths are those of the load. */
 export interface Expectation {
   /** path -> SHA-256 of files that were closed, and not touched since. */
   readonly closed: ReadonlyMap<string, string>
-  /** path -> SHA-256 of files whose last change was synced to disk. */
-  readonly fsynced: ReadonlyMap<string, string>
-  /** path -> every SHA-256 that it had at any time. */
-  readonly versions: ReadonlyMap<string, ReadonlySet<string>>
+  /** path -> everything that it was, under earlier names too. */
+  readonly versions: ReadonlyMap<string, readonly Version[]>
+  readonly promised: readonly Promised[]
   /** Paths whose change or removal had begun and was not seen to end. */
   readonly undecided: ReadonlySet<string>
 }
 
 export function expectationOf(lines: readonly ManifestLine[]): Expectation {
   const closed = new Map<string, string>()
-  const fsynced = new Map<string, string>()
-  const versions = new Map<string, Set<string>>()
+  const versions = new Map<string, Version[]>()
+  const names = new Map<string, string[]>()
+  const removed = new Set<string>()
   const undecided = new Set<string>()
-  for (const { kind, path, sha } of lines) {
+  for (const { kind, path, from, sha, what } of lines) {
     if (path === undefined || kind === 'link') continue
-    if (sha !== undefined) versions.set(path, (versions.get(path) ?? new Set()).add(sha))
-    if (kind === 'may') undecided.add(path)
-    if (kind === 'may' || kind === 'going' || kind === 'gone' || kind === 'close') fsynced.delete(path)
+    const known = versions.get(path) ?? [...(versions.get(from ?? '') ?? [])]
+    versions.set(path, known)
+    if (from !== undefined) names.set(path, [...(names.get(from) ?? [from]), path])
+    if (sha !== undefined) known.push({ sha, state: kind === 'may' ? 'begun' : kind === 'fsync' ? 'synced' : 'closed' })
+    if (kind === 'may' || kind === 'going') undecided.add(path)
+    else undecided.delete(path)
     if (kind === 'going' || kind === 'gone') closed.delete(path)
-    if (kind === 'going') undecided.add(path)
-    if (kind === 'close' || kind === 'fsync' || kind === 'gone') undecided.delete(path)
-    if (sha !== undefined && (kind === 'close' || kind === 'fsync')) closed.set(path, sha)
-    if (sha !== undefined && kind === 'fsync') fsynced.set(path, sha)
+    if (kind === 'going' && what === 'unlink') removed.add(path)
+    if (sha !== undefined && kind !== 'may') closed.set(path, sha)
   }
-  return { closed, fsynced, versions, undecided }
+  const last = new Set(versions.keys())
+  for (const earlier of names.values()) for (const path of earlier.slice(0, -1)) last.delete(path)
+  const promised = [...last].flatMap((path) => {
+    const all = versions.get(path) ?? []
+    const synced = all.findLastIndex(({ state }) => state === 'synced')
+    return synced < 0 || removed.has(path) ? [] : [{ paths: names.get(path) ?? [path], versions: all.slice(synced) }]
+  })
+  return { closed, versions, promised, undecided }
 }
 
 /** SHA-256 of every file below a folder, read by another process. */
@@ -78,11 +103,11 @@ export function missing(found: ReadonlyMap<string, string>, expected: ReadonlyMa
 }
 
 /** Files that are there and never were what they are. */
-export function torn(found: ReadonlyMap<string, string>, { versions }: Expectation): string[] {
+export function strange(found: ReadonlyMap<string, string>, { versions }: Expectation): string[] {
   return [...found].flatMap(([path, sha]) => {
     const known = versions.get(path)
     if (known === undefined) return [`never made ${path}`]
-    return known.has(sha) ? [] : [`never so ${path}`]
+    return known.some((version) => version.sha === sha) ? [] : [`never so ${path}`]
   })
 }
 
@@ -91,5 +116,5 @@ export function differences(found: ReadonlyMap<string, string>, expected: Expect
   const extra = [...found.keys()].filter(
     (path) => expected.versions.has(path) && !expected.closed.has(path) && !expected.undecided.has(path),
   )
-  return [...missing(found, expected.closed), ...torn(found, expected), ...extra.map((path) => `still there ${path}`)]
+  return [...missing(found, expected.closed), ...strange(found, expected), ...extra.map((path) => `still there ${path}`)]
 }

@@ -24,12 +24,12 @@ export class RunningLoad implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exit: Promise<unknown>
 
-  /** @param mount where it works @param scratch folder outside of the mount, for its manifest */
-  constructor(mount: string, scratch: string, name: string) {
+  /** @param mount where it works @param scratch folder outside of the mount, for its manifest @param contents where all versions are kept */
+  constructor(mount: string, scratch: string, name: string, contents = '') {
     this.name = name
     this.#manifest = join(scratch, `manifest-${name}`)
     const program = join(import.meta.dirname, 'load.ts')
-    this.#child = spawn(process.execPath, [program, join(mount, name), this.#manifest], { cwd: '/', stdio: 'inherit' })
+    this.#child = spawn(process.execPath, [program, join(mount, name), this.#manifest, contents], { cwd: '/', stdio: 'inherit' })
     this.#exit = once(this.#child, 'exit')
   }
 

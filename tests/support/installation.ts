@@ -84,18 +84,21 @@ export class Installation implements AsyncDisposable {
   /** Beside the test's own variables. */
   readonly env: NodeJS.ProcessEnv
 
-  private constructor(folder: string, home: string) {
+  readonly #isOurs: boolean
+
+  private constructor(folder: string, home: string, isOurs: boolean) {
     this.folder = folder
     this.home = home
+    this.#isOurs = isOurs
     this.env = { ...process.env, CLOUDMOOR_HOME: home }
   }
 
-  /** @param place where its state lies; a folder of its own unless told. What is made beside it is removed at the end. */
-  static async create(place: { readonly home?: string } = {}): Promise<Installation> {
-    const folder = await mkdtemp(join(tmpdir(), 'cm-'))
+  /** @param place of its state, and of mounts and scratch files; in a folder of its own, removed at the end, unless told */
+  static async create(place: { readonly folder?: string; readonly home?: string } = {}): Promise<Installation> {
+    const folder = place.folder ?? (await mkdtemp(join(tmpdir(), 'cm-')))
     const home = place.home ?? join(folder, 'home')
     await mkdir(home, { recursive: true, mode: 0o700 })
-    return new Installation(folder, home)
+    return new Installation(folder, home, place.folder === undefined)
   }
 
   /** Runs `cloudmoor` and gives its outcome, whatever it is. */
@@ -181,15 +184,34 @@ export class Installation implements AsyncDisposable {
     return this.#pidsBy((line) => this.#isWorker(line))
   }
 
-  /** As a power cut ends them: no process gets a word in, none sees another one die. */
-  async killAll(): Promise<void> {
+  /** Stops every process where it is. Gives what `killAll` has to end. */
+  async freeze(): Promise<ReadonlySet<number>> {
     const stopped = new Set<number>()
     for (let news = true; news; ) {
       const pids = (await this.pids()).filter((pid) => !stopped.has(pid))
       for (const pid of pids) if (signal(pid, 'SIGSTOP')) stopped.add(pid)
       news = pids.length > 0
     }
-    for (const pid of stopped) signal(pid, 'SIGKILL')
+    return stopped
+  }
+
+  /** As a power cut ends them: no process gets a word in, none sees another one die. */
+  async killAll(): Promise<void> {
+    for (const pid of await this.freeze()) signal(pid, 'SIGKILL')
+    await this.clearMounts()
+  }
+
+  /** Ends kernel connections of mounts below our folder (first of all, so that nothing hangs), and takes the mounts away. */
+  async clearMounts(): Promise<void> {
+    const table = await readFile('/proc/self/mountinfo', 'utf8')
+    const ours = table
+      .split('\n')
+      .map((line) => line.split(' '))
+      .filter((fields) => fields[4]?.startsWith(`${this.folder}/`) === true && fields.some((field) => field.startsWith('fuse')))
+    for (const [, , device = ''] of ours) {
+      await writeFile(`/sys/fs/fuse/connections/${device.split(':')[1] ?? ''}/abort`, '1').catch(() => undefined)
+    }
+    for (const fields of ours) await run('umount', ['-l', fields[4] ?? ''], { timeoutMs: 10_000 }).catch(() => undefined)
   }
 
   #isWorker(commandLine: string): boolean {
@@ -209,22 +231,10 @@ export class Installation implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.attempt(['service', 'stop'], { timeoutMs: 45_000 }).catch(() => undefined)
-    await this.#leaveNothing()
-    await rm(this.folder, { recursive: true, force: true })
-  }
-
-  /** Whatever a failed test left: kernel connections (ended first, so that nothing hangs), mounts below our folder, processes of our home. */
-  async #leaveNothing(): Promise<void> {
-    const table = await readFile('/proc/self/mountinfo', 'utf8')
-    const ours = table
-      .split('\n')
-      .map((line) => line.split(' '))
-      .filter((fields) => fields[4]?.startsWith(`${this.folder}/`) === true)
-    for (const [, , device = ''] of ours) {
-      await writeFile(`/sys/fs/fuse/connections/${device.split(':')[1] ?? ''}/abort`, '1').catch(() => undefined)
-    }
-    for (const fields of ours) await run('umount', ['-l', fields[4] ?? ''], { timeoutMs: 10_000 }).catch(() => undefined)
+    // Whatever a failed test left.
+    await this.clearMounts()
     await this.killAll()
+    if (this.#isOurs) await rm(this.folder, { recursive: true, force: true })
   }
 }
 
