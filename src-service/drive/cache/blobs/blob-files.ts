@@ -1,16 +1,8 @@
 import { join } from 'node:path'
 import { CloudError } from '../../../common/errors.ts'
 import type { Disk } from './disk.ts'
+import type { BlobFile } from './blob-file.ts'
 import type { LocalBlob } from './local-blob.ts'
-
-/** An open blob. */
-export interface BlobFile {
-  readonly fd: number
-  /** Operations under way; it is not closed while there are any. */
-  uses: number
-  /** The blob has another generation now: closed with its last use. */
-  detached: boolean
-}
 
 const openAtMost = 512
 

@@ -1,6 +1,7 @@
 import { pause } from '../../../common/clock.ts'
 import { CloudError } from '../../../common/errors.ts'
-import type { BlobFile, BlobFiles } from './blob-files.ts'
+import type { BlobFile } from './blob-file.ts'
+import type { BlobFiles } from './blob-files.ts'
 import { blockSize, blocksOf } from './block-map.ts'
 import type { Budget, Priority } from './budget.ts'
 import type { BlobContext } from './context.ts'

@@ -1,5 +1,5 @@
 import type { CloudError } from '../../../common/errors.ts'
-import type { BlobFile } from './blob-files.ts'
+import type { BlobFile } from './blob-file.ts'
 import type { BlobRow, LoadedRow, Times } from './blob-rows.ts'
 import { BlockMap, blockSize, blocksOf } from './block-map.ts'
 import { Extents } from './extents.ts'

@@ -1,5 +1,6 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { BlobFile, BlobFiles } from './blob-files.ts'
+import type { BlobFile } from './blob-file.ts'
+import type { BlobFiles } from './blob-files.ts'
 import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
 import type { Fetcher } from './fetcher.ts'

@@ -98,7 +98,7 @@ class FolderListings implements Listings {
 
   async close(): Promise<void> {
     this.#ended.abort(new CloudError('cancelled', 'the drive is closing'))
-    await Promise.allSettled([...this.#listings.values()].flatMap((one) => [one.promise, one.next]))
+    await Promise.allSettled([...this.#listings.values()].flatMap((one) => (one.next === null ? [one.promise] : [one.promise, one.next])))
     await this.#exact.close()
   }
 

@@ -116,9 +116,9 @@ export function packHandle(content: number, place: RemotePlace, handle: string):
 /** The provider's handle, and which version at which place it is for. */
 export function unpackHandle(packed: string): { readonly handle: string; fits(content: number, place: RemotePlace): boolean } {
   const parts: unknown = JSON.parse(packed)
-  if (!Array.isArray(parts) || typeof parts[2] !== 'string') throw new CloudError('damaged', 'a stored upload handle cannot be read')
-  const [content, path, handle]: unknown[] = parts
-  return { handle: String(handle), fits: (wanted, place) => content === wanted && path === pathKey(place) }
+  const [content, path, handle]: readonly unknown[] = Array.isArray(parts) ? (parts as readonly unknown[]) : []
+  if (typeof handle !== 'string') throw new CloudError('damaged', 'a stored upload handle cannot be read')
+  return { handle, fits: (wanted, place) => content === wanted && path === pathKey(place) }
 }
 
 function pathKey(place: RemotePlace): string {

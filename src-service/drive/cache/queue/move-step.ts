@@ -3,20 +3,13 @@ import type { Precondition, RemotePlace } from '../../connectors/connector.ts'
 import { isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
 import { isInPlace, type Situation } from './decide.ts'
 import { copyFolder } from './copy-folder.ts'
+import type { Destination } from './destination.ts'
 import { followSource, sourceChanged } from './source-changed.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { isSwapName, swapName } from './swap-name.ts'
 import { transfer } from './transfer.ts'
 import { forgetTry } from './upload-step.ts'
-
-/** Where something goes. */
-export interface Destination {
-  readonly parent: number
-  readonly name: Buffer
-  /** The object that stands there and is to be replaced. */
-  readonly over: RemoteRow | null
-}
 
 /** Brings the name's object to the name's place. */
 export async function moveStep(

@@ -22,7 +22,7 @@ export async function uploadStep(
 ): Promise<StepResult> {
   const source = await openSource(parts, situation.node, step.signal)
   if (source === undefined) return baseGoneStep(parts, row, situation, step)
-  let overtaken = false
+  const outcome = { overtaken: false }
   let session: string | null = null
   const watched: UploadSource = {
     size: source.size,
@@ -30,7 +30,7 @@ export async function uploadStep(
       try {
         return await source.read(start, end, signal)
       } catch (caught) {
-        if (CloudError.from(caught).kind === 'cancelled' && !signal.aborted) overtaken = true
+        if (CloudError.from(caught).kind === 'cancelled' && !signal.aborted) outcome.overtaken = true
         throw caught
       }
     },
@@ -49,7 +49,7 @@ export async function uploadStep(
     return again
   } catch (caught) {
     abandonIfUnwanted(parts, row, session)
-    if (!overtaken) throw caught
+    if (!outcome.overtaken) throw caught
     // The source gave up before its last byte, so nothing can have been completed.
     parts.database.transaction(() => forgetTry(parts, row.id))
     return { kind: 'wait', until: parts.clock.now() + quietAfterOvertaken, reason: 'written to during the upload' }
