@@ -1,7 +1,10 @@
 import type { DriveDatabase } from '../database.ts'
 
 /** The part of the database that the blobs need. */
-export type BlobDatabase = Pick<DriveDatabase, 'sql' | 'path' | 'transaction' | 'afterCommit' | 'fact' | 'setFact' | 'walBytes' | 'checkpointed'>
+export type BlobDatabase = Pick<
+  DriveDatabase,
+  'sql' | 'path' | 'transaction' | 'afterCommit' | 'fact' | 'setFact' | 'walBytes' | 'checkpointed'
+>
 
 /** A dirty blob: its bytes are not (all) those of a version at the provider. */
 export const dirtyBlob = '(blob.base_rev IS NULL OR blob.extents IS NOT NULL)'
@@ -75,7 +78,9 @@ export class BlobRows {
       remove: sql.prepare('DELETE FROM blob WHERE node = ? AND generation = ?'),
       generation: sql.prepare('UPDATE node SET generation = ? WHERE id = ?'),
       raise: sql.prepare<[number], { content: number }>('UPDATE node SET content = content + 1, hot = 1 WHERE id = ? RETURNING content'),
-      raiseCold: sql.prepare<[number], { content: number }>('UPDATE node SET content = content + 1, hot = 0 WHERE id = ? RETURNING content'),
+      raiseCold: sql.prepare<[number], { content: number }>(
+        'UPDATE node SET content = content + 1, hot = 0 WHERE id = ? RETURNING content',
+      ),
       heat: sql.prepare('UPDATE node SET hot = 1 WHERE id = ?'),
       content: sql.prepare<[number], { content: number; hot: number }>('SELECT content, hot FROM node WHERE id = ?'),
       settle: sql.prepare(
@@ -259,7 +264,10 @@ export class BlobRows {
   }
 
   /** Clean blobs, least recently used first. */
-  evictable(limit: number, how: { readonly pinned: boolean; readonly nameless: boolean }): { readonly node: number; readonly bytes: number }[] {
+  evictable(
+    limit: number,
+    how: { readonly pinned: boolean; readonly nameless: boolean },
+  ): { readonly node: number; readonly bytes: number }[] {
     return this.#sql.evictable.all(how.pinned ? 1 : 0, how.nameless ? 1 : 0, limit)
   }
 }

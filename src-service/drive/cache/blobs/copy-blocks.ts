@@ -34,14 +34,22 @@ export async function copyRanges(context: BlobContext, fromFd: number, toFd: num
   for (const [start, end] of ranges) {
     for (let at = start; at < end; ) {
       const length = Math.min(end - at, native === null ? bufferSize : stepSize)
-      const done = native === null ? await copyThrough(disk, fromFd, toFd, buffer, at, length) : await native.copyRange(fromFd, at, toFd, at, length)
+      const done =
+        native === null ? await copyThrough(disk, fromFd, toFd, buffer, at, length) : await native.copyRange(fromFd, at, toFd, at, length)
       if (done === 0) break
       at += done
     }
   }
 }
 
-async function copyThrough(disk: BlobContext['disk'], fromFd: number, toFd: number, buffer: Buffer, at: number, length: number): Promise<number> {
+async function copyThrough(
+  disk: BlobContext['disk'],
+  fromFd: number,
+  toFd: number,
+  buffer: Buffer,
+  at: number,
+  length: number,
+): Promise<number> {
   const got = await disk.read(fromFd, buffer, 0, length, at)
   const written = await disk.write(toFd, buffer, 0, got, at)
   if (written < got) throw new CloudError('no-space', 'the disk is full')

@@ -31,7 +31,9 @@ test('extents agree with a set of bytes', () => {
       const inside = Array.from({ length: to - from }, (_, index) => bytes.has(from + index))
       expect(extents.covers(from, to)).toBe(inside.every(Boolean))
       expect(extents.overlaps(from, to)).toBe(inside.some(Boolean))
-      const missing = new Set(extents.gaps(from, to).flatMap(([start, end]) => Array.from({ length: end - start }, (_, index) => start + index)))
+      const missing = new Set(
+        extents.gaps(from, to).flatMap(([start, end]) => Array.from({ length: end - start }, (_, index) => start + index)),
+      )
       inside.forEach((has, index) => expect(missing.has(from + index)).toBe(!has))
     }),
   )

@@ -130,7 +130,8 @@ export class Fetcher {
     const { host } = this.#parts.context
     if (blob.gone) throw new CloudError('stale', `node ${blob.node} is gone`)
     if (blob.dirty) {
-      if (blob.baseLost || blob.baseRev === null) throw new CloudError('conflict', 'the version that this file is based on is gone at the provider')
+      if (blob.baseLost || blob.baseRev === null)
+        throw new CloudError('conflict', 'the version that this file is based on is gone at the provider')
       return blob.baseRev
     }
     const version = host.remoteVersion(blob.node)
@@ -144,9 +145,17 @@ export class Fetcher {
 
   /** End of a request that begins with this block and goes no further than `end`: at a block that is here or on its way. */
   #stopOf(blob: LocalBlob, block: number, end: number): number {
-    const most = Math.min(blob.baseSize, block * blockSize + largestRequest, blob.baseSize <= smallFile ? Infinity : blocksOf(end) * blockSize)
+    const most = Math.min(
+      blob.baseSize,
+      block * blockSize + largestRequest,
+      blob.baseSize <= smallFile ? Infinity : blocksOf(end) * blockSize,
+    )
     let next = block + 1
-    while (next * blockSize < most && !blob.flights.has(next) && blob.firstMissing(next * blockSize, Math.min((next + 1) * blockSize, most)) >= 0) {
+    while (
+      next * blockSize < most &&
+      !blob.flights.has(next) &&
+      blob.firstMissing(next * blockSize, Math.min((next + 1) * blockSize, most)) >= 0
+    ) {
       next += 1
     }
     return Math.min(next * blockSize, most)

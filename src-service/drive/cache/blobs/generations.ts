@@ -75,7 +75,8 @@ export class Generations {
   /** An empty file in place of what was: the base and all bytes are let go. */
   empty(blob: LocalBlob): void {
     const { rows, database, host, clock } = this.#context
-    const old: Generation | undefined = blob.generation === 0 ? undefined : { node: blob.node, generation: blob.generation, bytes: blob.bytes }
+    const old: Generation | undefined =
+      blob.generation === 0 ? undefined : { node: blob.node, generation: blob.generation, bytes: blob.bytes }
     // Bytes that an fsync promised stay until the new ones are on disk too.
     const promised = blob.dirty && blob.synced > 0
     const after = blob.dirty ? -1 : blob.cleanSince

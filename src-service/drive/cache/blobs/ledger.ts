@@ -83,7 +83,8 @@ export class Ledger {
     // Beyond the base, and in blocks of it that the row knows to be here, there is nothing that a fetch could overwrite.
     if (blob.rowWhole || start >= blob.baseSize || blob.rowPresent.firstMissing(first, blocksOf(Math.min(end, blob.baseSize))) < 0) return
     blob.extents.add(start, Math.min(end, blob.baseSize))
-    if (blob.extents.count > extentsAtMost) throw new CloudError('no-space', 'too many scattered changes in a file that is not wholly local')
+    if (blob.extents.count > extentsAtMost)
+      throw new CloudError('no-space', 'too many scattered changes in a file that is not wholly local')
     blob.noteCovered(start, end)
     this.#context.rows.setExtents(blob.node, blob.generation, blob.extents.encode(), blob.bytes)
   }
@@ -138,7 +139,10 @@ export class Ledger {
   /**
    * An fdatasync covered `content` and the blocks `present` of a dirty blob: it is proved from now on, whatever is written later.
    */
-  proved(blob: LocalBlob, what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap }): void {
+  proved(
+    blob: LocalBlob,
+    what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap },
+  ): void {
     const { rows, database } = this.#context
     blob.synced = what.content
     blob.syncedSize = what.size
@@ -246,7 +250,17 @@ export class Ledger {
     this.settle(blob)
     const synced = blob.synced >= content ? 1 : 0
     const { bytes, usedAt } = blob
-    const row = { whole: true, present: blob.chargedRow(), extents: null, baseRev: rev, baseSize: blob.size, synced, syncedSize: 0, bytes, usedAt }
+    const row = {
+      whole: true,
+      present: blob.chargedRow(),
+      extents: null,
+      baseRev: rev,
+      baseSize: blob.size,
+      synced,
+      syncedSize: 0,
+      bytes,
+      usedAt,
+    }
     rows.update(blob.node, blob.generation, row)
     database.afterCommit(() => {
       blob.dirty = false

@@ -229,7 +229,11 @@ export class LocalBlob {
     const last = Math.floor(size / blockSize)
     const stop = blocksOf(end)
     let count = this.charged.count
-    for (let block = this.charged.firstMissing(Math.floor(start / blockSize), stop); block >= 0; block = this.charged.firstMissing(block + 1, stop)) {
+    for (
+      let block = this.charged.firstMissing(Math.floor(start / blockSize), stop);
+      block >= 0;
+      block = this.charged.firstMissing(block + 1, stop)
+    ) {
       count += 1
     }
     return chargeOf(count, size, this.charged.has(last) || (last >= Math.floor(start / blockSize) && last < stop)) - this.charge()

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import { blockSize } from './block-map.ts'
-import { Fixture, pattern, signal } from './test-fixture.ts'
+import { Fixture, memoryFolder, pattern, signal } from './test-fixture.ts'
 
 /** Random histories against plain Buffers. `MODEL_RUNS` for more than the quick run. */
 const runs = Number(process.env['MODEL_RUNS'] ?? 500)
@@ -20,14 +20,27 @@ const length = fc.oneof(fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, 
 const file = fc.nat(2)
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('write' as const), file, at: place, length, seed: fc.nat(1000) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('writes' as const), file, writes: fc.array(fc.tuple(place, length, fc.nat(1000)), { minLength: 2, maxLength: 5 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('writes' as const),
+      file,
+      writes: fc.array(fc.tuple(place, length, fc.nat(1000)), { minLength: 2, maxLength: 5 }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('truncate' as const), file, size: fc.oneof(place, fc.constant(0)) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('allocate' as const), file, mode: fc.constantFrom(0, 1, 3, 0x10, 0x11), at: place, length }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('allocate' as const), file, mode: fc.constantFrom(0, 1, 3, 0x10, 0x11), at: place, length }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('copy' as const), file, to: file, at: place, toAt: place, length }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('read' as const), file, at: place, length }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('evict' as const), file }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('upload' as const), file, snapshot: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('overtaken' as const), file, snapshot: fc.boolean(), at: place, length, seed: fc.nat(1000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('overtaken' as const), file, snapshot: fc.boolean(), at: place, length, seed: fc.nat(1000) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('sync' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('fetch' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('open' as const), file, writable: fc.boolean() }) },
@@ -51,7 +64,7 @@ let fixture: Fixture
 /** A history that failed leaves a fixture that says nothing about the next one. */
 let usable = false
 beforeAll(async () => {
-  fixture = await Fixture.make()
+  fixture = await Fixture.make({}, await memoryFolder())
   await fixture.open()
   usable = true
 })
@@ -60,7 +73,7 @@ afterAll(async () => fixture.end())
 async function fresh(): Promise<void> {
   if (!usable) {
     await fixture.end().catch(() => undefined)
-    fixture = await Fixture.make()
+    fixture = await Fixture.make({}, await memoryFolder())
     await fixture.open()
   }
   usable = false
@@ -137,7 +150,12 @@ async function run(state: History, one: Step): Promise<void> {
       await contents.allocate(node, one.mode, one.at, one.length)
       const end = one.at + one.length
       if (one.mode === 0 || one.mode === 0x10) model.data = grown(model.data, end)
-      if (one.mode >= 3) model.data = put(model.data, Math.min(one.at, model.data.length), Buffer.alloc(Math.max(0, Math.min(end, model.data.length) - one.at)))
+      if (one.mode >= 3)
+        model.data = put(
+          model.data,
+          Math.min(one.at, model.data.length),
+          Buffer.alloc(Math.max(0, Math.min(end, model.data.length) - one.at)),
+        )
       return
     }
     case 'copy': {

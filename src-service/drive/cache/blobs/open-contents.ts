@@ -116,7 +116,10 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
   const start = await recover(options, context, files, lastGeneration, stop.signal)
 
   const evict = (bytes: number, pinned: boolean): Promise<number> => evictor.free(bytes, pinned)
-  const room = new Room({ disk, folder, clock, limit: options.limit, waitMs: timing.roomWaitMs, canUpload: () => host.canUpload(), evict }, rows.totals())
+  const room = new Room(
+    { disk, folder, clock, limit: options.limit, waitMs: timing.roomWaitMs, canUpload: () => host.canUpload(), evict },
+    rows.totals(),
+  )
   const remover = new Remover(context, files, room, () => upkeep.kick())
   const generations = new Generations(context, files, room, remover)
   const ledger = new Ledger(context, room, generations)
@@ -137,7 +140,17 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
     host.baseLost(blob.node)
   }
   const recycle: Recycler['recycle'] = (blob, flight, bytes) => recycler.recycle(blob, flight, bytes)
-  const fetcher = new Fetcher({ context, files, room, generations, budget, stallMs: options.deadlines.readMs, onStored, onBaseLost, recycle })
+  const fetcher = new Fetcher({
+    context,
+    files,
+    room,
+    generations,
+    budget,
+    stallMs: options.deadlines.readMs,
+    onStored,
+    onBaseLost,
+    recycle,
+  })
   const filler = new Filler(context, blobs, fetcher)
   const reader = new Reader({ context, blobs, files, generations, ledger, fetcher, budget })
   const onChanged = (blob: LocalBlob): void => upkeep.changed(blob)
@@ -148,7 +161,26 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
   removeOlder(context, generations, remover)
   for (const node of rows.incomplete()) resume(blobs.find(node), (blob) => filler.fill(blob))
   for (const node of rows.unsynced()) resume(blobs.find(node), (blob) => upkeep.closed(blob))
-  return blobContents({ context, blobs, files, room, generations, ledger, remover, fetcher, filler, reader, writer, ranges, syncer, uploads, upkeep, start, stop, unlock })
+  return blobContents({
+    context,
+    blobs,
+    files,
+    room,
+    generations,
+    ledger,
+    remover,
+    fetcher,
+    filler,
+    reader,
+    writer,
+    ranges,
+    syncer,
+    uploads,
+    upkeep,
+    start,
+    stop,
+    unlock,
+  })
 }
 
 function resume(blob: LocalBlob | undefined, work: (blob: LocalBlob) => void): void {

@@ -32,7 +32,11 @@ export async function moveOrphans({ disk, rows, folder, clock, host }: BlobConte
 }
 
 /** Says so if a file that holds the only copy of changes is gone. */
-export async function reportMissing(context: BlobContext, pathOf: (node: number, generation: number) => string, signal: AbortSignal): Promise<void> {
+export async function reportMissing(
+  context: BlobContext,
+  pathOf: (node: number, generation: number) => string,
+  signal: AbortSignal,
+): Promise<void> {
   const { disk, rows, host } = context
   for (const { node, generation, size } of rows.dirty()) {
     if (signal.aborted) return

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { blockSize } from './block-map.ts'
 import { type Disk, localDisk } from './disk.ts'
-import { Fixture, pattern } from './test-fixture.ts'
+import { Fixture, memoryFolder, pattern } from './test-fixture.ts'
 
 /** `POWER_RUNS` for more than the quick run. */
 const runs = Number(process.env['POWER_RUNS'] ?? 120)
@@ -82,7 +82,8 @@ class ForgetfulDisk {
     await writeFile(`${path}-wal`, database.wal)
     for (const folder of await readdir(join(this.#folder, 'blobs'))) {
       if (folder === 'format') continue
-      for (const name of await readdir(join(this.#folder, 'blobs', folder))) await this.#forget(join(this.#folder, 'blobs', folder, name), choose)
+      for (const name of await readdir(join(this.#folder, 'blobs', folder)))
+        await this.#forget(join(this.#folder, 'blobs', folder, name), choose)
     }
     for (const [gone, bytes] of this.#removed) if (choose(2) === 0) await writeFile(gone, bytes)
   }
@@ -105,11 +106,17 @@ class ForgetfulDisk {
   }
 }
 
-const place = fc.oneof(fc.nat(4 * blockSize), fc.nat(4).map((block) => block * blockSize))
+const place = fc.oneof(
+  fc.nat(4 * blockSize),
+  fc.nat(4).map((block) => block * blockSize),
+)
 const length = fc.oneof(fc.integer({ min: 1, max: 9000 }), fc.integer({ min: 1, max: 2 * blockSize }))
 const file = fc.nat(1)
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('write' as const), file, at: place, length, seed: fc.integer({ min: 1, max: 1000 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('write' as const), file, at: place, length, seed: fc.integer({ min: 1, max: 1000 }) }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('truncate' as const), file, size: fc.oneof(place, fc.constant(0)) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('sync' as const), file }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('upload' as const), file }) },
@@ -160,7 +167,8 @@ class Past {
   /** Each byte is that of some state since `from`, or a hole where one had no byte. */
   #within(found: Buffer, from: number): boolean {
     const states = this.states.slice(from)
-    if (found.length > Math.max(...states.map((state) => state.length)) || found.length < Math.min(...states.map((state) => state.length))) return false
+    if (found.length > Math.max(...states.map((state) => state.length)) || found.length < Math.min(...states.map((state) => state.length)))
+      return false
     const shortest = Math.min(...states.map((state) => state.length))
     return found.every((byte, at) => (at >= shortest && byte === 0) || states.some((state) => state[at] === byte))
   }
@@ -223,7 +231,7 @@ test('a power loss takes nothing that was synced and tears nothing that is shown
       fc.array(step, { minLength: 2, maxLength: 14 }),
       fc.infiniteStream(fc.nat(1_000_000)),
       async ([sizeA, newA, sizeB, newB], steps, randoms) => {
-        const fixture = await Fixture.make({ closeSyncMs: 1e9 })
+        const fixture = await Fixture.make({ closeSyncMs: 1e9 }, await memoryFolder())
         const forgetful = new ForgetfulDisk(fixture.folder)
         fixture.disk = forgetful.disk
         try {

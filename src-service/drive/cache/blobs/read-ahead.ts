@@ -20,7 +20,8 @@ export function followRead(cursors: Cursor[], position: number, length: number):
   const end = position + length
   for (const cursor of cursors) {
     if (position > cursor.next + slack || end + slack < cursor.next) continue
-    if (end > cursor.next) cursor.next = end
+    if (end <= cursor.next) return cursor
+    cursor.next = end
     if (cursor.window === 0) {
       cursor.window = firstWindow
       cursor.asked = end

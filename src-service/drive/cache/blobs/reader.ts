@@ -38,15 +38,16 @@ export class Reader {
     if (blob === undefined) return -1
     const left = blob.size - position
     if (left <= 0) return 0
-    return this.#now(blob, position, left < length ? left : length, target, targetOffset)
+    const got = this.#now(blob, position, left < length ? left : length, target, targetOffset)
+    if (got > 0 && !blob.whole) this.#ahead(blob, followRead(blob.cursors, position, got))
+    return got
   }
 
+  /** What the page cache has; -1 if not all of it. */
   #now(blob: LocalBlob, position: number, length: number, target: Buffer, targetOffset: number): number {
     const { file } = blob
     if (file === undefined || this.#native === null || blob.firstMissing(position, position + length) >= 0) return -1
-    if (this.#native.readNow(file.fd, target, targetOffset, length, position) !== length) return -1
-    if (!blob.whole) this.#ahead(blob, followRead(blob.cursors, position, length))
-    return length
+    return this.#native.readNow(file.fd, target, targetOffset, length, position) === length ? length : -1
   }
 
   async read(node: number, position: number, length: number, target: Buffer, targetOffset: number, signal: AbortSignal): Promise<number> {
@@ -55,7 +56,8 @@ export class Reader {
     for (let tries = 0; ; tries += 1) {
       const end = Math.min(position + length, blob.size)
       if (position >= end) return 0
-      if (!blob.whole && !(await this.#fetch(blob, position, end, signal))) return this.#through(blob, position, end, target, targetOffset, signal)
+      if (!blob.whole && !(await this.#fetch(blob, position, end, signal)))
+        return this.#through(blob, position, end, target, targetOffset, signal)
       try {
         const got = await this.#local(blob, position, end, target, targetOffset)
         if (got !== undefined) return got
@@ -69,7 +71,8 @@ export class Reader {
   async #fetch(blob: LocalBlob, start: number, end: number, signal: AbortSignal): Promise<boolean> {
     const cursor = followRead(blob.cursors, start, end - start)
     const most = Math.min(cursor.window, largestRequest)
-    if (most > 0) cursor.asked = Math.max(cursor.asked, Math.min(start + most, blob.size))
+    const block = blob.firstMissing(start, end)
+    if (block >= 0 && !blob.flights.has(block)) cursor.asked = Math.max(cursor.asked, Math.min(start + most, blob.size))
     const here = await this.#parts.fetcher.ensure(blob, start, end, most, 'reader', signal)
     if (here && !blob.whole) this.#ahead(blob, cursor)
     return here
@@ -149,7 +152,8 @@ export class Reader {
     try {
       let at = targetOffset
       for await (const chunk of context.host.readRemote(blob.node, start, end, rev, 'reader', signal)) {
-        if (at + chunk.length > targetOffset + end - start) throw new CloudError('garbage', 'the provider sent more bytes than were asked for')
+        if (at + chunk.length > targetOffset + end - start)
+          throw new CloudError('garbage', 'the provider sent more bytes than were asked for')
         target.set(chunk, at)
         at += chunk.length
       }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { rootNode } from '../tree.ts'
 import { type BlobDatabase, dirtyBlob, type Generation } from './blob-rows.ts'
 import { BlockMap, blockSize, blocksOf } from './block-map.ts'
 import type { BlobContext } from './context.ts'
@@ -180,7 +181,11 @@ export class Recovery {
     const promised = promisedGeneration(database, row)
     const promisedFacts = promised === undefined ? undefined : await disk.factsAt(this.#pathOf(row.node, promised.generation))
     const proved = promised !== undefined && promisedFacts !== undefined && promisedFacts.size >= promised.synced_size
-    return { row, file: kept === undefined ? undefined : { name, size: kept.size }, older: proved ? { ...promised, facts: promisedFacts } : undefined }
+    return {
+      row,
+      file: kept === undefined ? undefined : { name, size: kept.size },
+      older: proved ? { ...promised, facts: promisedFacts } : undefined,
+    }
   }
 
   /** The node becomes again what can be vouched for. */
@@ -191,7 +196,10 @@ export class Recovery {
     const content = row.content + 1
     rows.remove(row.node, row.generation)
     sql.prepare('UPDATE node SET content = ?, hot = 0 WHERE id = ?').run(content, row.node)
-    host.log('error', 'changes that were never synced to disk are unproved after a power loss', { node: row.node, quarantine: file?.name ?? '' })
+    host.log('error', 'changes that were never synced to disk are unproved after a power loss', {
+      node: row.node,
+      quarantine: file?.name ?? '',
+    })
     if (older !== undefined) {
       rows.setGeneration(row.node, older.generation)
       rows.settle(row.node, older.facts)
@@ -214,7 +222,9 @@ export class Recovery {
   /** What the provider last confirmed of these bytes. */
   #remote(node: number): RemoteRow | undefined {
     return this.#context.database.sql
-      .prepare<[number], RemoteRow>('SELECT content, size, mtime_s, mtime_n FROM remote WHERE node = ? AND content > 0 ORDER BY content DESC LIMIT 1')
+      .prepare<[number], RemoteRow>(
+        'SELECT content, size, mtime_s, mtime_n FROM remote WHERE node = ? AND content > 0 ORDER BY content DESC LIMIT 1',
+      )
       .get(node)
   }
 
@@ -240,7 +250,10 @@ function emptyFindings(): Findings {
 }
 
 /** An older blob of the node that an fsync covered, kept because the newer one was not. */
-export function promisedGeneration(database: Pick<BlobDatabase, 'sql'>, current: { readonly node: number; readonly generation: number }): Promised | undefined {
+export function promisedGeneration(
+  database: Pick<BlobDatabase, 'sql'>,
+  current: { readonly node: number; readonly generation: number },
+): Promised | undefined {
   return database.sql
     .prepare<[number, number], Promised>(
       `SELECT node, generation, bytes, synced_size FROM blob WHERE node = ? AND generation < ? AND synced > 0 AND ${dirtyBlob} ORDER BY generation DESC LIMIT 1`,
@@ -250,8 +263,11 @@ export function promisedGeneration(database: Pick<BlobDatabase, 'sql'>, current:
 
 /** Path of the node by its first name, for people who look for what was put aside. */
 function pathOf(database: Pick<BlobDatabase, 'sql'>, node: number): Buffer {
-  const up = database.sql.prepare<[number], { parent: number; name: Buffer }>('SELECT parent, name FROM name WHERE node = ? ORDER BY id LIMIT 1')
+  const up = database.sql.prepare<[number], { parent: number; name: Buffer }>(
+    'SELECT parent, name FROM name WHERE node = ? ORDER BY id LIMIT 1',
+  )
   const parts: Buffer[] = []
-  for (let at = up.get(node); at !== undefined && parts.length < 4096; at = up.get(at.parent)) parts.unshift(at.name, Buffer.from('/'))
+  for (let at = up.get(node); at !== undefined; at = at.parent === rootNode ? undefined : up.get(at.parent))
+    parts.unshift(at.name, Buffer.from('/'))
   return Buffer.concat(parts.slice(0, -1))
 }

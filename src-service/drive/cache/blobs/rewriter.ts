@@ -39,7 +39,10 @@ export class Rewriter {
     blob.broken = true
     this.#ledger.fault(blob, fault, new CloudError('io', 'a file could not be written to the disk', { code: 'EIO' }))
     void this.#rewrite(blob).catch((error: unknown) => {
-      this.#context.host.log('error', 'a file whose fsync failed could not be written anew', { node: blob.node, reason: CloudError.from(error).message })
+      this.#context.host.log('error', 'a file whose fsync failed could not be written anew', {
+        node: blob.node,
+        reason: CloudError.from(error).message,
+      })
     })
   }
 

@@ -1,65 +1,17 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import Database from 'better-sqlite3'
 import type { Clock } from '../../../common/clock.ts'
 import { CloudError } from '../../../common/errors.ts'
 import { loadNative } from '../../../common/native/load-native.ts'
 import type { Native } from '../../../common/native/native.ts'
 import type { ContentsHost } from '../contents.ts'
-import { schema } from '../schema.ts'
 import type { BlobContents } from './blob-contents.ts'
-import type { BlobDatabase } from './blob-rows.ts'
 import { type Disk, localDisk } from './disk.ts'
+import { openTestDatabase } from './test-database.ts'
 import { openContents, type OpenContentsOptions } from './open-contents.ts'
 
 export const signal = new AbortController().signal
-
-/** Stands in for `DriveDatabase` without its checkpoint thread, so that a test may open hundreds. */
-export function openTestDatabase(path: string): BlobDatabase & { close(): void } {
-  const sql = new Database(path)
-  sql.pragma('journal_mode = WAL')
-  sql.pragma('synchronous = OFF')
-  sql.pragma('wal_autocheckpoint = 0')
-  if (Number(sql.pragma('user_version', { simple: true })) === 0) sql.exec(`BEGIN; ${schema} PRAGMA user_version = 1; COMMIT;`)
-  let depth = 0
-  let pending: (() => void)[] = []
-  return {
-    sql,
-    path,
-    transaction(work) {
-      if (depth > 0) return work()
-      sql.exec('BEGIN IMMEDIATE')
-      depth = 1
-      let result
-      try {
-        result = work()
-        sql.exec('COMMIT')
-      } catch (error) {
-        pending = []
-        if (sql.inTransaction) sql.exec('ROLLBACK')
-        throw error
-      } finally {
-        depth = 0
-      }
-      const todo = pending
-      pending = []
-      for (const task of todo) task()
-      return result
-    },
-    afterCommit(work) {
-      if (depth > 0) pending.push(work)
-      else work()
-    },
-    fact: (key) => sql.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?').get(key)?.value,
-    setFact(key, value) {
-      sql.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value').run(key, value)
-    },
-    walBytes: () => 0,
-    checkpointed: async () => undefined,
-    close: () => sql.close(),
-  }
-}
 
 /** The addon where it is built, else none: everything must work without it too. */
 export function testNative(): Native | null {
@@ -149,13 +101,23 @@ export class Fixture {
   private constructor(folder: string) {
     this.folder = folder
     this.database = openTestDatabase(join(folder, 'drive.sqlite'))
+    // The root.
+    this.#insertNode(0)
   }
 
-  static async make(settings: Partial<Fixture> = {}): Promise<Fixture> {
-    return Object.assign(new Fixture(await mkdtemp(join(tmpdir(), 'cloudmoor-blobs-'))), settings)
+  static async make(settings: Partial<Fixture> = {}, base = tmpdir()): Promise<Fixture> {
+    return Object.assign(new Fixture(await mkdtemp(join(base, 'cloudmoor-blobs-'))), settings)
   }
 
-  async *#readRemote(life: Life, node: number, start: number, end: number, rev: string, priority: string, abort: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#readRemote(
+    life: Life,
+    node: number,
+    start: number,
+    end: number,
+    rev: string,
+    priority: string,
+    abort: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
     this.requests.push({ node, start, end, priority })
     for (let at = start; at < end; ) {
       await Promise.race([this.onChunk(node, at), new Promise((resolve) => abort.addEventListener('abort', resolve))])
@@ -217,7 +179,9 @@ export class Fixture {
     this.remote.set(node, { rev: `${node}-1`, data })
     const { sql } = this.database
     sql
-      .prepare('INSERT INTO remote (parent, name, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (1, ?, ?, ?, 1000, 5, ?, ?, 1, 1)')
+      .prepare(
+        'INSERT INTO remote (parent, name, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (1, ?, ?, ?, 1000, 5, ?, ?, 1, 1)',
+      )
       .run(Buffer.from(`f${node}`), 'file', data.length, `${node}-1`, node)
     sql.prepare('INSERT INTO name (parent, name, node) VALUES (1, ?, ?)').run(Buffer.from(`f${node}`), node)
     return node
@@ -235,7 +199,9 @@ export class Fixture {
 
   #insertNode(size: number): number {
     const { lastInsertRowid } = this.database.sql
-      .prepare('INSERT INTO node (ino, mode, uid, gid, nlink, size, atime_s, atime_n, mtime_s, mtime_n, ctime_s, ctime_n) VALUES (0, 33188, 0, 0, 1, ?, 0, 0, 1000, 5, 1000, 5)')
+      .prepare(
+        'INSERT INTO node (ino, mode, uid, gid, nlink, size, atime_s, atime_n, mtime_s, mtime_n, ctime_s, ctime_n) VALUES (0, 33188, 0, 0, 1, ?, 0, 0, 1000, 5, 1000, 5)',
+      )
       .run(size)
     return Number(lastInsertRowid)
   }
@@ -247,7 +213,9 @@ export class Fixture {
 
   row(node: number): { size: number; content: number; generation: number; hot: number; fault: string | null; mtime_s: number } {
     const row = this.database.sql
-      .prepare<[number], { size: number; content: number; generation: number; hot: number; fault: string | null; mtime_s: number }>('SELECT * FROM node WHERE id = ?')
+      .prepare<[number], { size: number; content: number; generation: number; hot: number; fault: string | null; mtime_s: number }>(
+        'SELECT * FROM node WHERE id = ?',
+      )
       .get(node)
     if (row === undefined) throw new Error(`no node ${node}`)
     return row
@@ -257,11 +225,14 @@ export class Fixture {
     return this.database.sql.prepare('SELECT 1 FROM node WHERE id = ?').get(node) !== undefined
   }
 
-  blobRow(node: number): { generation: number; whole: number; synced: number; bytes: number; extents: Buffer | null; base_rev: string | null } | undefined {
+  blobRow(
+    node: number,
+  ): { generation: number; whole: number; synced: number; bytes: number; extents: Buffer | null; base_rev: string | null } | undefined {
     return this.database.sql
-      .prepare<[number], { generation: number; whole: number; synced: number; bytes: number; extents: Buffer | null; base_rev: string | null }>(
-        'SELECT blob.* FROM blob JOIN node ON node.id = blob.node AND node.generation = blob.generation WHERE node.id = ?',
-      )
+      .prepare<
+        [number],
+        { generation: number; whole: number; synced: number; bytes: number; extents: Buffer | null; base_rev: string | null }
+      >('SELECT blob.* FROM blob JOIN node ON node.id = blob.node AND node.generation = blob.generation WHERE node.id = ?')
       .get(node)
   }
 
@@ -302,10 +273,14 @@ export class Fixture {
     this.remote.set(node, { rev, data: Buffer.from(data) })
     this.database.transaction(() => {
       const { sql } = this.database
-      const changed = sql.prepare('UPDATE remote SET content = ?, size = ?, rev = ? WHERE node = ?').run(content, data.length, rev, node).changes
+      const changed = sql
+        .prepare('UPDATE remote SET content = ?, size = ?, rev = ? WHERE node = ?')
+        .run(content, data.length, rev, node).changes
       if (changed === 0) {
         sql
-          .prepare('INSERT INTO remote (parent, name, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (1, ?, ?, ?, 1000, 5, ?, ?, ?, 1)')
+          .prepare(
+            'INSERT INTO remote (parent, name, type, size, mtime_s, mtime_n, rev, node, content, attrs) VALUES (1, ?, ?, ?, 1000, 5, ?, ?, ?, 1)',
+          )
           .run(Buffer.from(`f${node}`), 'file', data.length, rev, node, content)
       }
       this.need().uploaded(node, content, rev)
@@ -374,6 +349,11 @@ export class Fixture {
       copyRange: (from, fromOffset, to, toOffset, length) => life.run(() => native.copyRange(from, fromOffset, to, toOffset, length)),
     }
   }
+}
+
+/** Where files cost no disk: for histories by the hundred. */
+export async function memoryFolder(): Promise<string> {
+  return (await localDisk.factsAt('/dev/shm')) === undefined ? tmpdir() : '/dev/shm'
 }
 
 /** Bytes that differ from place to place, and from seed to seed. */

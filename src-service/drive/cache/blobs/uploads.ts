@@ -207,7 +207,8 @@ export class Uploads {
       return { content, size }
     } catch (error) {
       const known = CloudError.from(error)
-      if (known.kind === 'unsupported' || known.kind === 'cross-device' || known.kind === 'invalid' || known.code === 'ENOTTY') return undefined
+      if (known.kind === 'unsupported' || known.kind === 'cross-device' || known.kind === 'invalid' || known.code === 'ENOTTY')
+        return undefined
       throw known
     } finally {
       if (file !== undefined) files.release(file)

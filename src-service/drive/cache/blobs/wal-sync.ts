@@ -48,7 +48,10 @@ export class WalSync {
     try {
       await this.#disk.datasync(this.#fd)
     } catch (error) {
-      this.#broken = new CloudError('io', 'the database cannot be synced to disk', { cause: error, hint: 'Check the disk that holds the mount, then start it again.' })
+      this.#broken = new CloudError('io', 'the database cannot be synced to disk', {
+        cause: error,
+        hint: 'Check the disk that holds the mount, then start it again.',
+      })
       throw this.#broken
     }
     this.#durable = Math.max(this.#durable, mark)

@@ -64,7 +64,12 @@ export class Writer {
    * @param work resolves with how many bytes from `start` on it changed
    * @param apply says so to the ledger; default: they are our own bytes now
    */
-  async change(blob: LocalBlob, where: ChangedRange, work: (file: BlobFile) => Promise<number>, apply?: (end: number) => void): Promise<number> {
+  async change(
+    blob: LocalBlob,
+    where: ChangedRange,
+    work: (file: BlobFile) => Promise<number>,
+    apply?: (end: number) => void,
+  ): Promise<number> {
     const { room, files, ledger } = this.#parts
     const { start, end } = where
     if (!Number.isSafeInteger(end)) throw new CloudError('too-large', 'a file of this size cannot be stored')

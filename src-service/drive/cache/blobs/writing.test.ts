@@ -203,7 +203,9 @@ test('a disk that fails: the error is told, and the node is marked', async () =>
   fixture.disk = {
     ...localDisk,
     write: (fd, data, offset, length, position) =>
-      broken ? Promise.reject(CloudError.from(Object.assign(new Error('EIO: planted'), { code: 'EIO' }))) : localDisk.write(fd, data, offset, length, position),
+      broken
+        ? Promise.reject(CloudError.from(Object.assign(new Error('EIO: planted'), { code: 'EIO' })))
+        : localDisk.write(fd, data, offset, length, position),
   }
   await fixture.open()
   const node = fixture.newNode()
