@@ -86,11 +86,18 @@ export class History {
     cloud.fault = ({ done, operation }) => {
       if (this.#lose.left === 0 || done !== this.#lose.done || operation === 'page') return undefined
       this.#lose.left--
+      cloud.calls.push(`! lost ${done ? 'the answer of' : 'before'} ${operation}`)
       return new CloudError('timeout', 'no answer')
     }
   }
 
+  /** What happened, call by call: timing is not repeated by a seed. */
+  story(): string {
+    return this.cloud.calls.join('\n')
+  }
+
   async take(step: Step): Promise<void> {
+    this.cloud.calls.push(`> ${JSON.stringify(step)}`)
     try {
       await this.#take(step)
     } catch (caught) {
@@ -232,6 +239,7 @@ export class History {
   /** Lets everything come to rest and compares both sides. */
   async settle(): Promise<void> {
     const { rig, cloud } = this
+    cloud.calls.push('> rest')
     cloud.online = true
     this.#lose.left = 0
     rig.queue.pause(false)

@@ -31,6 +31,8 @@ test.each(kinds)(
             await history.rig.refreshAll()
             for (const one of steps) await history.take(one)
             await history.settle()
+          } catch (error) {
+            throw new Error(`${error instanceof Error ? error.message : String(error)}\n${history.story()}`, { cause: error })
           } finally {
             await history.rig.close()
           }

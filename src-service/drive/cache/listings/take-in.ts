@@ -74,6 +74,7 @@ export class TakeIn {
     tree.replaceNode(name, node)
     tree.updateRemote({ ...this.#factsOf(row, entry), id: row.id, node, content: 1, attrs: this.#firstAttrs(entry) })
     if (old.nlink === 1) this.#sql.supersede.run(old.id)
+    else this.rebase(old.id, row.id)
     this.#changed(name.parent, name.name)
     this.#parts.database.afterCommit(() => {
       this.#parts.dropNode(old.id)
@@ -106,10 +107,23 @@ export class TakeIn {
     const node = tree.needNode(name.node)
     tree.removeName(name, node.mode)
     tree.deleteRemote(row.id)
+    this.rebase(node.id, row.id)
     this.#changed(name.parent, name.name)
     database.afterCommit(() => {
       dropNode(node.id)
     })
+  }
+
+  /** An object of a node with several goes: what is missing of its bytes comes from another one from now on. */
+  rebase(node: number, without: number): void {
+    const { tree, contents } = this.#parts
+    const content = tree.node(node)?.content
+    if (content === undefined) return
+    for (const row of tree.remotesOf(node)) {
+      if (row.id === without || row.content !== content || row.type !== 'file' || tree.nameOfRemote(row.id) === undefined) continue
+      contents.revised(node, row.rev)
+      return
+    }
   }
 
   /** Remote facts of an entry for a row. */

@@ -124,6 +124,7 @@ export class Ledger {
     this.#rows.doom(target, unsettled)
     this.#rows.wakeRemote(target)
     const row = this.#parts.tree.remote(target)
+    if (row !== undefined) this.#takeIn.rebase(row.node, target)
     if (row?.type !== 'folder' || this.#parts.tree.namesOf(row.node).length > 0) return
     for (const child of this.#parts.tree.remotesIn(row.node)) {
       if (child.node !== 0 && this.#parts.tree.nameOfRemote(child.id) === undefined) this.doom(child.id)
@@ -168,6 +169,7 @@ export class Ledger {
     if (name !== undefined && this.#rows.ofName(name.id) === undefined) this.#rows.wantName(name.id, 0)
     this.#rows.spare(target)
     tree.deleteRemote(target)
+    this.#takeIn.rebase(row.node, target)
     this.#changedIn(row.parent, row.name)
     this.#wakeAround(row)
   }
@@ -181,6 +183,7 @@ export class Ledger {
     const name = tree.nameOfRemote(target)
     if (name !== undefined) tree.setNameRemote(name.id, null)
     tree.updateRemote({ ...row, ...factsOf(entry, row), node: 0, content: 0, attrs: 0 })
+    this.#takeIn.rebase(row.node, target)
     this.#changedIn(row.parent, row.name)
   }
 

@@ -114,10 +114,11 @@ export class Runner {
       return
     }
     const starts: [QueueRow, Look & { kind: 'start' }][] = []
-    const more = this.#parts.database.transaction(() => this.#lookAtDue(clock.now(), starts))
+    const now = clock.now()
+    const more = this.#parts.database.transaction(() => this.#lookAtDue(now, starts))
     for (const [row, look] of starts) this.#launch(row, look)
     if (more) this.wake()
-    else this.#sleep()
+    else this.#sleep(now)
   }
 
   /** Returns true if there may be more to look at right away. */
@@ -355,10 +356,12 @@ export class Runner {
     this.#afterCommit(node)
   }
 
-  /** Sleeps until the next row is due, or until what waits for something else is to be looked at again. */
-  #sleep(): void {
-    const { rows, clock, database } = this.#parts
-    const now = clock.now()
+  /**
+   * Sleeps until the next row is due, or until what waits for something else is to be looked at again.
+   * @param now up to which rows were looked at: what became due since then must not be missed
+   */
+  #sleep(now: number): void {
+    const { rows, database } = this.#parts
     const blocked = rows.someBlocked()
     const every = this.running.size === 0 ? sweepEvery : sweepWhileBusyEvery
     if (blocked && now - this.#sweptAt >= every) {

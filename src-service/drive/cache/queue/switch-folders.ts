@@ -34,6 +34,9 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
   const unnamed = sql.prepare<[number], { id: number }>(
     'SELECT id FROM remote WHERE parent = ? AND node <> 0 AND content > 0 AND NOT EXISTS (SELECT 1 FROM name WHERE name.remote = remote.id)',
   )
+  const leftBehind = sql.prepare<[number], { name: number }>(
+    'SELECT name.id AS name FROM remote JOIN name ON name.remote = remote.id WHERE remote.parent = ?',
+  )
   const changedAt = sql.prepare('UPDATE node SET changed_at = ? WHERE id = ?')
 
   const one = ({ from, ghost }: Pair): Pair[] => {
@@ -50,6 +53,8 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
       setNode.run(pair.from, pair.new)
     }
     changedAt.run(clock.now(), from)
+    // What could not be copied goes by itself now.
+    for (const row of leftBehind.all(ghost)) rows.wantName(row.name, 0)
     for (const row of [...unnamed.all(from), ...unnamed.all(ghost)]) rows.doom(row.id)
     return below
   }
