@@ -41,8 +41,13 @@ export async function endMount(mount: EndingMount, options: EndOptions, signal: 
   const left = () => Math.max(0, end - mount.clock.monotonic())
   const { connection } = mount
   if (connection === undefined || (await unmount(mount, connection, options.force))) return drain(mount, left(), signal)
-  await Promise.all([Promise.race([mount.ended, pause(mount.clock, left(), signal)]), drain(mount, left(), signal)])
-  await abortConnection(connection.device)
+  await Promise.all([untilEnded(mount, connection, left(), signal), drain(mount, left(), signal)])
+}
+
+/** Open files are served until the time is over. Once the kernel has ended the connection, its number may be someone else's. */
+async function untilEnded(mount: EndingMount, { device }: KernelConnection, milliseconds: number, signal: AbortSignal): Promise<void> {
+  const ended = await Promise.race([mount.ended.then(() => true), pause(mount.clock, milliseconds, signal).then(() => false)])
+  if (!ended) await abortConnection(device)
 }
 
 /** True if the connection is over; false if it was taken away lazily and still has users. */

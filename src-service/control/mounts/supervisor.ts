@@ -182,7 +182,7 @@ export class Supervisor {
   /** Ends the worker and the connection at once: callers get ENOTCONN. The dead mount stays listed until the next start or stop. */
   abort(): void {
     this.#dropWorker()?.kill('its mount is given up')
-    this.#disconnect()
+    void this.#disconnect()
   }
 
   /** The service ends and leaves everything as it is. */
@@ -321,19 +321,21 @@ export class Supervisor {
     return worker
   }
 
-  #disconnect(): void {
+  async #disconnect(): Promise<void> {
     const connection = this.#connection
     this.#connection = undefined
     if (connection === undefined) return
     closeConnection(this.#host.native, connection)
-    void abortConnection(connection.device)
+    // The number of a connection whose mount is gone may be that of another mount by now.
+    const listed = mountedAt(await readMountTable(), connection.path)?.device === connection.device
+    if (listed) await abortConnection(connection.device)
   }
 
   /** Ends what there is; a mount that stands is taken away lazily. */
   async #undo(): Promise<void> {
     const worker = this.#dropWorker()
     await worker?.exit(exitMs)
-    this.#disconnect()
+    await this.#disconnect()
     await clearStaleMount(this.#host, this.#host.mountId)
   }
 }
