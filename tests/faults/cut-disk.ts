@@ -37,14 +37,18 @@ export class CutDisk implements AsyncDisposable {
   readonly #host: string
   readonly #image: string
 
-  private constructor(folder: string) {
+  readonly #options: string
+
+  private constructor(folder: string, kind: DiskKind) {
+    // Another name space may still have the disk as it was before the cut; xfs mounts no twin of it unless told.
+    this.#options = kind === 'xfs' ? 'loop,nouuid' : 'loop'
     this.path = join(folder, 'disk')
     this.#host = join(folder, 'host')
     this.#image = join(this.#host, 'disk.img')
   }
 
   static async create(folder: string, kind: DiskKind): Promise<CutDisk> {
-    const disk = new CutDisk(folder)
+    const disk = new CutDisk(folder, kind)
     const host = await findHost()
     await mkdir(disk.path)
     await mkdir(disk.#host)
@@ -52,7 +56,7 @@ export class CutDisk implements AsyncDisposable {
       await shell(`
         export PATH="$PATH:/usr/sbin:/sbin"
         truncate -s 4G "${folder}/host.img"; mkfs.${host} -q "${folder}/host.img" > /dev/null; mount -o loop "${folder}/host.img" "${disk.#host}"
-        truncate -s 512M "${disk.#image}"; mkfs.${kind} -q "${disk.#image}" > /dev/null; mount -o loop "${disk.#image}" "${disk.path}"`)
+        truncate -s 512M "${disk.#image}"; mkfs.${kind} -q "${disk.#image}" > /dev/null; mount -o ${disk.#options} "${disk.#image}" "${disk.path}"`)
     } catch (error) {
       await disk[Symbol.asyncDispose]()
       throw error
@@ -69,7 +73,7 @@ export class CutDisk implements AsyncDisposable {
   async restart(): Promise<void> {
     await unmount(this.path)
     await rename(`${this.#image}.cut`, this.#image)
-    await shell(`mount -o loop "${this.#image}" "${this.path}"`)
+    await shell(`mount -o ${this.#options} "${this.#image}" "${this.path}"`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
