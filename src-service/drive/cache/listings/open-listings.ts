@@ -1,3 +1,4 @@
+import { pause } from '../../../common/clock.ts'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import type { Listings } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
@@ -12,6 +13,7 @@ import { VanishedFolder } from './vanished-folder.ts'
 const freshFor = 15_000
 const parallelListings = 4
 const retryAfterFailure = 5000
+const overtakenPause = 50
 const confirmLossAfter = 2000
 /** Folders whose last attempt is remembered. */
 const mostRemembered = 10_000
@@ -103,15 +105,18 @@ class FolderListings implements Listings {
   }
 
   /** The first listing of a folder: a caller waits for it, but not longer than the deadline; the listing itself goes on. */
-  #first(folder: number): Promise<void> {
-    const blocked = this.#parts.reachability.failFast()
-    if (blocked !== undefined) return Promise.reject(blocked)
-    const running = this.#listings.get(folder)
-    const listing = running?.promise ?? this.#list(folder, true)
-    return untilAborted(listing, AbortSignal.timeout(this.#parts.settings.deadlines.metadataMs)).then(() => {
+  async #first(folder: number): Promise<void> {
+    const { reachability, settings, tree, clock } = this.#parts
+    const deadline = AbortSignal.timeout(settings.deadlines.metadataMs)
+    for (;;) {
+      const blocked = reachability.failFast()
+      if (blocked !== undefined) throw blocked
+      await untilAborted(this.#listings.get(folder)?.promise ?? this.#list(folder, true), deadline)
+      if (tree.needNode(folder).listed_at !== 0) return
       // A listing that was overtaken by a move ends without having said anything.
-      if (this.#parts.tree.needNode(folder).listed_at === 0) throw new CloudError('timeout', 'the folder could not be listed yet')
-    })
+      await pause(clock, overtakenPause, deadline)
+      if (deadline.aborted) throw new CloudError('timeout', 'the folder could not be listed yet')
+    }
   }
 
   #behind(folder: number): void {
