@@ -75,7 +75,7 @@ async function nativeSuite(): Promise<TestResult[]> {
   const name = 'native > C tests plainly, under sanitizers and valgrind'
   if (process.platform !== 'linux') return [{ state: 'skipped', name, reason: 'the addon is for Linux only' }]
   const run = await runCommand(join(root, 'tests/native/run'), [], {
-    deadlineMs: 8 * minute,
+    deadlineMs: 10 * minute,
     env: environment,
     onOutput: (text) => process.stdout.write(text),
   })
@@ -87,10 +87,10 @@ async function nativeSuite(): Promise<TestResult[]> {
 
 const suites: readonly { readonly name: string; readonly quick: boolean; readonly run: () => Promise<TestResult[]> }[] = [
   { name: 'lint', quick: true, run: lintSuite },
-  { name: 'unit', quick: true, run: () => vitestSuite('unit', 4 * minute) },
-  { name: 'fences', quick: true, run: () => vitestSuite('fences', 2 * minute) },
+  { name: 'unit', quick: true, run: () => vitestSuite('unit', 10 * minute) },
+  { name: 'fences', quick: true, run: () => vitestSuite('fences', 5 * minute) },
   { name: 'native', quick: false, run: nativeSuite },
-  { name: 'integration', quick: false, run: () => vitestSuite('integration', (mode === '--proof' ? 120 : 30) * minute) },
+  { name: 'integration', quick: false, run: () => vitestSuite('integration', (mode === '--proof' ? 180 : 60) * minute) },
 ]
 
 async function main(): Promise<void> {
