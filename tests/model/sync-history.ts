@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Clock } from '../../src-service/common/clock.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import { FakeCloud } from '../support/fake-cloud.ts'
-import { SyncRig } from '../support/sync-rig.ts'
+import type { SyncRig } from '../support/sync-rig.ts'
 
 export type Step =
   | {

@@ -384,28 +384,3 @@ test('exact attributes are asked for behind, once per version', async () => {
   await refresh()
   expect(cloud.calls.filter((call) => call === 'stat a')).toHaveLength(1)
 })
-
-test('twenty thousand entries are taken in at once, without a request per entry, and the loop stays free', async () => {
-  open(new FakeCloud())
-  for (let index = 0; index < 20_000; index++) cloud.put(`file-${index}.txt`, '1')
-  let turns = 0
-  let counting = true
-  const count = (): void => {
-    turns++
-    if (counting) setImmediate(count)
-  }
-  setImmediate(count)
-  const start = performance.now()
-  await refresh()
-  const first = performance.now() - start
-  const again = performance.now()
-  await refresh()
-  const second = performance.now() - again
-  counting = false
-  expect(tree.names(rootNode)).toHaveLength(20_000)
-  expect(cloud.calls.filter((call) => call.startsWith('stat'))).toEqual([])
-  expect(first).toBeLessThan(5000)
-  expect(second).toBeLessThan(3000)
-  // Not more than some hundred entries without a turn for others.
-  expect(turns).toBeGreaterThan(150)
-}, 30_000)

@@ -1,0 +1,87 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { FakeCloud } from '../../../tests/support/fake-cloud.ts'
+import { ManualClock, turns } from '../../../tests/support/manual-clock.ts'
+import { CloudError } from '../../common/errors.ts'
+import { Reachability } from './reachability.ts'
+
+let cloud: FakeCloud
+let clock: ManualClock
+let way: Reachability
+let opened: number
+
+function checks(): number {
+  return cloud.calls.filter((call) => call === 'check').length
+}
+
+beforeEach(() => {
+  cloud = new FakeCloud()
+  clock = new ManualClock()
+  opened = 0
+  way = new Reachability({ connector: cloud, clock, probeMs: 1000, onChange: () => undefined })
+  way.onOpen(() => {
+    opened++
+  })
+})
+
+afterEach(() => way.close())
+
+describe('whether the provider can be reached', () => {
+  test('one call that fails is probed; if the probe succeeds nothing happened', async () => {
+    way.failed(new CloudError('timeout', 'no answer'))
+    way.failed(new CloudError('offline', 'reset'))
+    await turns(5)
+    expect(checks()).toBe(1)
+    expect(way.failFast()).toBeUndefined()
+    expect(way.conditions()).toEqual([])
+  })
+
+  test('while the way is closed calls fail fast, and one probe after the other looks whether it opens', async () => {
+    cloud.online = false
+    way.failed(new CloudError('offline', 'no network'))
+    await turns(5)
+    expect(way.failFast()).toMatchObject({ kind: 'offline' })
+    expect(way.conditions()).toMatchObject([{ kind: 'offline' }])
+    await clock.advance(60_000)
+    const soFar = checks()
+    expect(soFar).toBeGreaterThan(4)
+    // Backed off: between 15 and 30 seconds by now.
+    await clock.advance(60_000)
+    expect(checks() - soFar).toBeLessThanOrEqual(4)
+    cloud.online = true
+    await clock.advance(30_000)
+    expect(way.failFast()).toBeUndefined()
+    expect(opened).toBe(1)
+  })
+
+  test('credentials that are refused close it too, until somebody gives new ones', async () => {
+    const check = cloud.check.bind(cloud)
+    cloud.check = () => Promise.reject(new CloudError('sign-in', 'expired'))
+    way.failed(new CloudError('sign-in', 'expired'))
+    expect(way.failFast()).toMatchObject({ kind: 'sign-in' })
+    expect(way.conditions()).toEqual([{ kind: 'needs-sign-in', reason: 'expired' }])
+    cloud.check = check
+    way.retry()
+    await turns(5)
+    expect(way.conditions()).toEqual([])
+    expect(opened).toBe(1)
+  })
+
+  test.each(['not-found', 'access', 'unavailable', 'garbage'] as const)(
+    'an answer %s comes from the provider: it is reached',
+    async (kind) => {
+      cloud.check = () => Promise.reject(new CloudError(kind, kind))
+      way.failed(new CloudError('timeout', 'no answer'))
+      await turns(5)
+      expect(way.failFast()).toBeUndefined()
+    },
+  )
+
+  test('a provider that wants to be left alone is, for at most an hour', async () => {
+    way.failed(new CloudError('throttled', 'slow down', { retryAfterMs: 10 ** 9 }))
+    expect(way.throttledUntil() - clock.now()).toBe(3_600_000)
+    expect(way.conditions()).toMatchObject([{ kind: 'throttled' }])
+    expect(way.failFast()).toBeUndefined()
+    await clock.advance(3_600_001)
+    expect(way.throttledUntil()).toBe(0)
+  })
+})
