@@ -198,7 +198,8 @@ function step(): void {
   const fsync = randomInt(3) === 0
   if (folders.size < 3 || choice === 0) folderStep()
   else if (path === undefined || known === undefined || files.size < 10) create(fsync)
-  else if (choice < 6) files.size < mostFiles ? create(fsync) : unlink(path)
+  else if (choice < 6 && files.size < mostFiles) create(fsync)
+  else if (choice < 6) unlink(path)
   else if (choice < 9) append(path, known, fsync)
   else if (choice < 11) overwrite(path, known, fsync)
   else if (choice < 13) rename(path, known)
