@@ -123,6 +123,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('read' as const), file, at: place, length }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('evict' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('fetch' as const), file }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('pause' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
 )
@@ -135,6 +136,7 @@ class Past {
   /** Indices of states that an fdatasync covered. */
   proofs: number[] = []
   promise = -1
+  forgotten = false
   /** The last state that is no longer being made. */
   done = 0
   /** Confirmed versions: index of the state, which is exactly that. */
@@ -157,7 +159,7 @@ class Past {
   /** True if the file may be this after a power loss. */
   allows(found: Buffer | undefined): boolean {
     const nothing = this.promise < 0 && this.confirmed.length === 0
-    if (found === undefined) return nothing
+    if (found === undefined) return nothing || this.forgotten
     if (this.confirmed.some((index) => index >= this.promise && this.states[index]?.equals(found))) return true
     if (nothing && found.length === 0) return true
     const from = this.proofs.find((index) => index >= Math.max(this.promise, 0))
@@ -212,6 +214,13 @@ async function run(fixture: Fixture, past: Past, one: Step): Promise<void> {
     case 'fetch':
       await contents.fetchAll(node, new AbortController().signal)
       return
+    case 'forget':
+      past.forgotten = true
+      fixture.database.transaction(() => {
+        contents.forget(node)
+        fixture.database.sql.prepare('DELETE FROM node WHERE id = ?').run(node)
+      })
+      return
     case 'pause':
       await new Promise((resolve) => setTimeout(resolve, 100))
       return
@@ -250,7 +259,7 @@ test('a power loss takes nothing that was synced and tears nothing that is shown
           }
           for (const one of steps) {
             const past = pasts['file' in one ? one.file : 0]
-            if (past === undefined) continue
+            if (past === undefined || past.forgotten) continue
             await run(fixture, past, one)
             past.done = past.index
           }

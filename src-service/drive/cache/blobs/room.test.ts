@@ -80,6 +80,25 @@ test('a file larger than the cache is read in order at full read-ahead, its own 
     expect((await fixture.read(node, at, 1000)).equals(data.subarray(at, at + 1000))).toBe(true)
 }, 60_000)
 
+test('blocks that made room are not claimed after a crash', async () => {
+  fixture = await Fixture.make({ limit: 40 * mib, readBudgetBytes: 16 * mib, saveMs: 150 })
+  const contents = await fixture.open()
+  if (fixture.native === null) return
+  fixture.chunkSize = () => 512 * 1024
+  const data = pattern(64 * mib, 1)
+  const node = fixture.remoteNode(data)
+  contents.opened(node, false)
+  const step = mib
+  let at = 0
+  for (; at < 24 * mib; at += step) await fixture.read(node, at, step)
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  for (; at < 44 * mib; at += step) await fixture.read(node, at, step)
+  await fixture.crash()
+  fixture.reopenDatabase()
+  await fixture.open()
+  for (at = 0; at < 40 * mib; at += mib / 2) expect((await fixture.read(node, at, 1000)).equals(data.subarray(at, at + 1000))).toBe(true)
+}, 60_000)
+
 test('a full cache: writes wait while uploads can make room, and go on when one has', async () => {
   fixture = await Fixture.make({ limit: 8 * mib, roomWaitMs: 5000 })
   const contents = await fixture.open()

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { blockSize } from './block-map.ts'
+import { localDisk } from './disk.ts'
 import { Fixture, pattern, signal, until } from './test-fixture.ts'
 
 let fixture: Fixture
@@ -95,6 +96,39 @@ test('a file that never rests is uploaded from a snapshot while it is written', 
   await writing
   expect(contents.usage().dirtyBytes).toBe(blocks * blockSize)
   await until(() => contents.usage().bytes === blocks * blockSize)
+})
+
+test('a snapshot has what was written while it was copied, and not what came after', async () => {
+  fixture = await Fixture.make({ native: null })
+  let data = pattern(3 * 1024 * 1024, 1)
+  let reads = 0
+  const late: Promise<unknown>[] = []
+  const write = (at: number, text: string): Promise<unknown> => {
+    data = Buffer.from(data)
+    data.write(text, at)
+    return fixture.write(node, at, Buffer.from(text))
+  }
+  fixture.disk = {
+    ...localDisk,
+    read: async (fd, target, offset, length, position) => {
+      reads += 1
+      const got = await localDisk.read(fd, target, offset, length, position)
+      // Into what was copied already: once done during the copy, once still under way at its end.
+      if (reads === 2) await write(10, 'during')
+      if (reads === 3) late.push(write(100, 'at the end'))
+      return got
+    },
+  }
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  await fixture.write(node, 0, data)
+  const source = await contents.source(node, { snapshot: true })
+  await Promise.all(late)
+  const wanted = data
+  await write(10, 'after!')
+  expect(source.content).toBe(fixture.row(node).content - 1)
+  expect((await source.read(0, source.size, signal)).equals(wanted)).toBe(true)
+  source.close()
 })
 
 test('a partial file is completed before it is uploaded', async () => {
