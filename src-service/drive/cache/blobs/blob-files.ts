@@ -6,9 +6,9 @@ import type { LocalBlob } from './local-blob.ts'
 
 const openAtMost = 512
 
-/** Folder of the blob, below `blobs/`. */
+/** Folder of the blob, below `blobs/`. Nodes made one after the other share one, so that syncing it serves them all. */
 export function folderOf(node: number): string {
-  return (node % 256).toString(16).padStart(2, '0')
+  return (Math.floor(node / 256) % 256).toString(16).padStart(2, '0')
 }
 
 /** Descriptors of blobs: opened on the pool, kept while they are in use, at most 512 idle ones. */

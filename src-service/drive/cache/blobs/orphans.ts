@@ -7,7 +7,7 @@ const folders = 256
 
 /** Folders of the blobs, below `blobs/`. */
 export function blobFolders(): string[] {
-  return Array.from({ length: folders }, (_, index) => folderOf(index))
+  return Array.from({ length: folders }, (_, index) => folderOf(index * 256))
 }
 
 /**

@@ -7,6 +7,7 @@ import { loadNative } from '../../../common/native/load-native.ts'
 import type { Native } from '../../../common/native/native.ts'
 import type { ContentsHost } from '../contents.ts'
 import type { BlobContents } from './blob-contents.ts'
+import { folderOf } from './blob-files.ts'
 import { type Disk, localDisk } from './disk.ts'
 import { openTestDatabase } from './test-database.ts'
 import { openContents, type OpenContentsOptions } from './open-contents.ts'
@@ -289,7 +290,7 @@ export class Fixture {
 
   blobPath(node: number): string {
     const { generation } = this.row(node)
-    return join(this.folder, 'blobs', (node % 256).toString(16).padStart(2, '0'), `${node}.${generation}`)
+    return join(this.folder, 'blobs', folderOf(node), `${node}.${generation}`)
   }
 
   blobBytes(node: number): Promise<Buffer> {
