@@ -32,6 +32,10 @@ const hints: Readonly<Record<string, string>> = {
   NO_MOUNT_RIGHT: 'cloudmoor doctor says what is missing',
   SIGN_IN: 'give the credentials again: cloudmoor config set NAME --set-secret KEY',
   UNKNOWN_OPTION: 'cloudmoor config types TYPE lists them',
+  GARBAGE: 'check the endpoint; something between here and the provider, a proxy or a login page, may have answered in its place',
+  THROTTLED: 'the provider asks to wait: try again later',
+  UNAVAILABLE: 'the provider has a problem of its own: try again later',
+  TIMEOUT: 'the provider took too long: try again later',
   SECRETS_NEEDED: 'give every secret again with --set-secret',
   VAULT_LOCKED: 'cloudmoor config vault unlock',
 }

@@ -39,14 +39,20 @@ export function mountTable(output: Output, mounts: readonly MountView[]): string
   return (explained.length === 0 ? [lines] : [lines, '', ...explained]).join('\n')
 }
 
+/** What a condition that gives no reason asks for. */
+const remedies: Readonly<Record<string, string>> = {
+  'cache-full': 'no room for more unsent data: wait for uploads, free space on the disk of the cache, or give the mount a larger --cache-size',
+}
+
 /** One line for everything that wants an explanation. */
 function reasons(mount: MountView): string[] {
   const name = safe(mount.name)
   return [
     ...(mount.reason === '' ? [] : [`${name}: ${safe(mount.reason)}`]),
     ...mount.conditions
-      .filter((condition) => condition.reason !== '')
-      .map((condition) => `${name}: ${condition.kind}: ${safe(condition.reason)}`),
+      .map(({ kind, reason }) => ({ kind, reason: reason === '' ? (remedies[kind] ?? '') : safe(reason) }))
+      .filter(({ reason }) => reason !== '')
+      .map(({ kind, reason }) => `${name}: ${kind}: ${reason}`),
     ...(mount.queue.parked === 0 ? [] : [`${name}: ${counted(mount.queue.parked, 'file')} parked, waiting for you: cloudmoor transfers`]),
     ...(mount.hidden === 0 ? [] : [`${name}: ${counted(mount.hidden, 'remote object')} hidden, having no name that a folder can show`]),
   ]

@@ -63,6 +63,9 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     onChange: () => {
       changes.happened()
     },
+    tell: (error) => {
+      options.log('warn', `the provider: ${error.message}`, { kind: error.kind, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+    },
   })
   let notifier: Notifier | null = null
   // The contents tell the queue of new dirt, and the queue reads from the contents: one of the two is known later.

@@ -8,6 +8,7 @@ let cloud: FakeCloud
 let clock: ManualClock
 let way: Reachability
 let opened: number
+let told: string[]
 
 function checks(): number {
   return cloud.calls.filter((call) => call === 'check').length
@@ -17,7 +18,8 @@ beforeEach(() => {
   cloud = new FakeCloud()
   clock = new ManualClock()
   opened = 0
-  way = new Reachability({ connector: cloud, clock, probeMs: 1000, onChange: () => undefined })
+  told = []
+  way = new Reachability({ connector: cloud, clock, probeMs: 1000, onChange: () => undefined, tell: ({ message }) => told.push(message) })
   way.onOpen(() => {
     opened++
   })
@@ -51,6 +53,16 @@ describe('whether the provider can be reached', () => {
     await clock.advance(30_000)
     expect(way.failFast()).toBeUndefined()
     expect(opened).toBe(1)
+  })
+
+  test('what is wrong is told, once a minute', async () => {
+    for (const message of ['a web page', 'another one']) way.failed(new CloudError('garbage', message))
+    way.failed(new CloudError('unavailable', 'status 500'))
+    for (const kind of ['not-found', 'conflict', 'cancelled'] as const) way.failed(new CloudError(kind, kind))
+    expect(told).toEqual(['a web page', 'status 500'])
+    await clock.advance(60_000)
+    way.failed(new CloudError('garbage', 'still a web page'))
+    expect(told).toEqual(['a web page', 'status 500', 'still a web page'])
   })
 
   test('credentials that are refused close it too, until somebody gives new ones', async () => {

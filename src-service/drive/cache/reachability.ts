@@ -1,6 +1,6 @@
 import { backoffDelay } from '../../common/backoff.ts'
 import type { Clock } from '../../common/clock.ts'
-import { CloudError } from '../../common/errors.ts'
+import { CloudError, isUnknown } from '../../common/errors.ts'
 import type { Connector } from '../connectors/connector.ts'
 import type { Condition } from '../drive-contract.ts'
 
@@ -11,6 +11,8 @@ type Way =
 
 const probing = { base: 1000, cap: 30_000 }
 const longestThrottle = 3_600_000
+/** Errors of one kind are told once in this time. */
+const toldAgainMs = 60_000
 
 /**
  * Whether the provider can be reached, as one truth for listings, reads and the queue. A call that finds no network, or
@@ -21,6 +23,8 @@ export class Reachability {
   readonly #clock: Clock
   readonly #probeMs: number
   readonly #changed: () => void
+  readonly #tell: (error: CloudError) => void
+  readonly #told = new Map<string, number>()
   readonly #listeners: (() => void)[] = []
   readonly #ended = new AbortController()
   #way: Way = { kind: 'open' }
@@ -28,11 +32,19 @@ export class Reachability {
   #probe: Promise<void> | null = null
   #cancelTimer: (() => void) | null = null
 
-  constructor(options: { connector: Connector; clock: Clock; probeMs: number; onChange: () => void }) {
+  /** @param options.tell gets errors that say something is wrong between here and the provider, not each of them */
+  constructor(options: {
+    readonly connector: Connector
+    readonly clock: Clock
+    readonly probeMs: number
+    readonly onChange: () => void
+    readonly tell?: (error: CloudError) => void
+  }) {
     this.#connector = options.connector
     this.#clock = options.clock
     this.#probeMs = options.probeMs
     this.#changed = options.onChange
+    this.#tell = options.tell ?? (() => undefined)
   }
 
   /** The error that a call would surely end in, or undefined if it is worth trying. */
@@ -47,6 +59,7 @@ export class Reachability {
 
   /** Called with every error of a call to the provider. */
   failed(error: CloudError): void {
+    this.#tellOnce(error)
     switch (error.kind) {
       case 'sign-in':
         if (this.#way.kind === 'open') this.#close(error)
@@ -93,6 +106,14 @@ export class Reachability {
     this.#ended.abort(new CloudError('cancelled', 'the drive is closing'))
     this.#cancelTimer?.()
     await this.#probe
+  }
+
+  #tellOnce(error: CloudError): void {
+    if (!isUnknown(error.kind) || error.kind === 'cancelled') return
+    const now = this.#clock.monotonic()
+    if (now - (this.#told.get(error.kind) ?? -Infinity) < toldAgainMs) return
+    this.#told.set(error.kind, now)
+    this.#tell(error)
   }
 
   #throttle(milliseconds: number): void {

@@ -7,7 +7,7 @@ import { textOf, tryParseXml } from './s3-xml.ts'
 /** Kind and hint for the codes that say more than the status does. */
 const codes: Readonly<Record<string, readonly [ErrorKind, string?]>> = {
   SignatureDoesNotMatch: ['sign-in', 'The secret key does not belong to this access key, or the region is wrong.'],
-  InvalidAccessKeyId: ['sign-in', 'The server does not know this access key.'],
+  InvalidAccessKeyId: ['sign-in', 'The server does not know this access key: check accessKeyId.'],
   ExpiredToken: ['sign-in', 'The temporary credentials have expired: get new ones.'],
   TokenRefreshRequired: ['sign-in', 'The temporary credentials have expired: get new ones.'],
   InvalidToken: ['sign-in', 'The session token is not valid for this access key.'],
