@@ -41,7 +41,8 @@ export function mountTable(output: Output, mounts: readonly MountView[]): string
 
 /** What a condition that gives no reason asks for. */
 const remedies: Readonly<Record<string, string>> = {
-  'cache-full': 'no room for more unsent data: wait for uploads, free space on the disk of the cache, or give the mount a larger --cache-size',
+  'cache-full':
+    'no room for more unsent data: wait for uploads, free space on the disk of the cache, or give the mount a larger --cache-size',
 }
 
 /** One line for everything that wants an explanation. */

@@ -41,7 +41,11 @@ export interface DriveOptions {
   readonly name: string
   /** Folder of the database, blobs and quarantine; made if absent. Holds the only copy of un-sent data. */
   readonly folder: string
-  readonly connector: { readonly type: string; readonly options: Readonly<Record<string, string | number | boolean>>; readonly remoteRoot: string }
+  readonly connector: {
+    readonly type: string
+    readonly options: Readonly<Record<string, string | number | boolean>>
+    readonly remoteRoot: string
+  }
   readonly secrets: Readonly<Record<string, string>>
   /** Bound of the local data in bytes. */
   readonly cacheSize: number

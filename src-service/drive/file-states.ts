@@ -37,7 +37,13 @@ export class FileStates {
       path,
       state,
       reason,
-      type: isFile(row.mode) ? 'file' : isFolder(row.mode) ? 'folder' : (row.mode & fileType.mask) === fileType.symlink ? 'symlink' : 'other',
+      type: isFile(row.mode)
+        ? 'file'
+        : isFolder(row.mode)
+          ? 'folder'
+          : (row.mode & fileType.mask) === fileType.symlink
+            ? 'symlink'
+            : 'other',
       size: live?.size ?? row.size,
       localBytes: isFile(row.mode) ? this.#contents.localBytes(row.id) : 0,
       localOnly: this.#localOnly(row),

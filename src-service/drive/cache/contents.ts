@@ -72,7 +72,14 @@ export interface Contents {
 /** What the contents need of the rest of the drive. */
 export interface ContentsHost {
   /** Bytes [start, end) of version `rev` of the node at the provider; the same promises as `Connector.read`. Rejects `offline` while offline. */
-  readRemote(node: number, start: number, end: number, rev: string, priority: 'reader' | 'ahead', signal: AbortSignal): AsyncIterable<Uint8Array>
+  readRemote(
+    node: number,
+    start: number,
+    end: number,
+    rev: string,
+    priority: 'reader' | 'ahead',
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>
   /** Version and size that the provider confirmed for this node's bytes; undefined when it has none. */
   remoteVersion(node: number): { readonly rev: string; readonly size: number } | undefined
   /** A node became dirty, or a dirty one was written again: the upload queue restarts its quiet time. `first` inside the transaction that makes it dirty. */

@@ -159,7 +159,8 @@ test('power loss: a synced file that came back shorter or not at all is put asid
     await truncate(paths[0] ?? '', 9_999)
     await rm(paths[1] ?? '')
   })
-  expect(fixture.need().start.unproved.map((one) => [one.node, one.now])).toEqual([
+  const unproved = fixture.need().start.unproved.map((one) => [one.node, one.now] as const)
+  expect(unproved.toSorted(([a], [b]) => a - b)).toEqual([
     [short, 'nothing'],
     [missing, 'nothing'],
   ])
