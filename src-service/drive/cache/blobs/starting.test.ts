@@ -200,6 +200,23 @@ test('the promised bytes go when newer ones are proved', async () => {
   await until(() => again.usage().bytes === 4096)
 })
 
+test('power loss: promised bytes that newer proved ones replaced do not come back', async () => {
+  fixture = await Fixture.make({ closeSyncMs: 1e9, saveMs: 1e6 })
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  await fixture.write(node, 0, Buffer.from('promised'))
+  await contents.sync(node)
+  const path = fixture.blobPath(node)
+  await contents.truncate(node, 0)
+  await fixture.write(node, 0, Buffer.from('uploaded'))
+  await fixture.upload(node)
+  await fixture.write(node, 0, Buffer.from('unproved'))
+  // That the file was removed may be lost too.
+  await powerLoss(() => writeFile(path, 'promised'))
+  expect(fixture.need().start.unproved).toMatchObject([{ node, now: 'remote' }])
+  expect((await fixture.readAll(node)).toString()).toBe('uploaded')
+})
+
 test('power loss: clean blocks that were not synced are fetched again, synced ones stay', async () => {
   fixture = await Fixture.make()
   const contents = await fixture.open()

@@ -148,6 +148,52 @@ test('before the first byte of a clean file changes that is on disk, the databas
   expect(order).toEqual(['wal', 'write', 'write'])
 })
 
+test('synced bytes go only when it is on disk that nobody wants them', async () => {
+  fixture = await Fixture.make({ saveMs: 60_000 })
+  const order: string[] = []
+  const wals = new Set<number>()
+  fixture.disk = {
+    ...localDisk,
+    openToRead: async (path) => {
+      const fd = await localDisk.openToRead(path)
+      if (path.endsWith('-wal')) wals.add(fd)
+      return fd
+    },
+    datasync: async (fd) => {
+      if (wals.has(fd)) order.push('wal')
+    },
+    remove: async (path) => {
+      order.push('remove')
+      await localDisk.remove(path)
+    },
+  }
+  const contents = await fixture.open()
+  const forget = (node: number): void =>
+    fixture.database.transaction(() => {
+      contents.forget(node)
+      fixture.database.sql.prepare('DELETE FROM node WHERE id = ?').run(node)
+    })
+  const proved = fixture.newNode()
+  await fixture.write(proved, 0, Buffer.from('proved'))
+  await contents.sync(proved)
+  order.length = 0
+  forget(proved)
+  await until(() => order.length === 2)
+  expect(order).toEqual(['wal', 'remove'])
+  const unproved = fixture.newNode()
+  await fixture.write(unproved, 0, Buffer.from('unproved'))
+  order.length = 0
+  forget(unproved)
+  await until(() => order.length === 1)
+  expect(order).toEqual(['remove'])
+  const uploaded = fixture.newNode()
+  await fixture.write(uploaded, 0, Buffer.from('uploaded'))
+  await fixture.upload(uploaded)
+  order.length = 0
+  await contents.evict(uploaded)
+  expect(order).toEqual(['wal', 'remove'])
+})
+
 test('a failed fdatasync is told, and the bytes go to another file', async () => {
   fixture = await Fixture.make()
   let fail = false
