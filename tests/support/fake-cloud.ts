@@ -8,18 +8,10 @@ import type {
   RemoteEntry,
   RemotePlace,
   RemoteType,
-  Time,
   UploadSource,
   WriteOptions,
 } from '../../src-service/drive/connectors/connector.ts'
-
-export interface CloudObject {
-  type: RemoteType
-  data: Buffer
-  rev: string
-  mtime: Time
-  posix: PosixAttributes
-}
+import { childrenOf, type CloudObject, entryOf, folderExists, foldersAbove, pathOf, prefixFolder } from './fake-objects.ts'
 
 export type FaultPoint = { readonly operation: string; readonly path: string; readonly done: boolean }
 
@@ -33,6 +25,8 @@ export class FakeCloud implements Connector {
   /** Path ('a/b'; folders end with '/') to object. Latin-1, so that any bytes survive. */
   readonly objects = new Map<string, CloudObject>()
   readonly calls: string[] = []
+  /** Uploads that were begun and not ended. */
+  readonly sessions = new Map<string, { readonly path: string; readonly parts: Buffer[] }>()
   /** Every version that ever was, by its rev. */
   readonly versions = new Map<string, string>()
   online = true
@@ -121,8 +115,9 @@ export class FakeCloud implements Connector {
     await this.#arrive(signal)
     this.#failIf('list', path, false)
     const prefix = path === '' ? '' : `${path}/`
-    if (path !== '' && !this.#folderExists(path)) throw new CloudError('not-found', `no folder ${path}`)
-    const entries = this.#children(prefix)
+    if (path !== '' && !folderExists(this.objects, path, this.capabilities.realFolders))
+      throw new CloudError('not-found', `no folder ${path}`)
+    const entries = childrenOf(this.objects, prefix, this.capabilities.realFolders)
     for (let start = 0; start < Math.max(1, entries.length); start += this.pageSize) {
       if (start > 0) await this.#arrive(signal)
       this.#failIf('page', path, false)
@@ -136,9 +131,9 @@ export class FakeCloud implements Connector {
     await this.#arrive(signal)
     this.#failIf('stat', path, false)
     const file = this.objects.get(path)
-    if (file !== undefined && type !== 'folder') return this.#entry(path, file)
-    if (type === 'file' || !this.#folderExists(path)) return null
-    return this.#entry(path, this.objects.get(`${path}/`) ?? prefixFolder)
+    if (file !== undefined && type !== 'folder') return entryOf(path, file)
+    if (type === 'file' || !folderExists(this.objects, path, this.capabilities.realFolders)) return null
+    return entryOf(path, this.objects.get(`${path}/`) ?? prefixFolder)
   }
 
   async *read(place: RemotePlace, start: number, end: number, rev: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -162,12 +157,7 @@ export class FakeCloud implements Connector {
     const path = pathOf(place)
     return this.#change('write', path, signal, async () => {
       this.#needFolder(path)
-      const half = Math.floor(source.size / 2)
-      const first = await source.read(0, half, signal)
-      options.onProgress(half)
-      await this.delay()
-      const data = Buffer.concat([first, await source.read(half, source.size, signal)])
-      await this.delay()
+      const data = await this.#receive(path, source, options, signal)
       signal.throwIfAborted()
       this.#needFolder(path)
       if (this.capabilities.realFolders && this.objects.has(`${path}/`)) throw new CloudError('is-a-folder', `${path} is a folder`)
@@ -175,8 +165,39 @@ export class FakeCloud implements Connector {
       const object = this.#object(type, data, this.#kept(options.posix))
       this.objects.set(path, object)
       options.onProgress(source.size)
-      return this.#entry(path, object)
+      return entryOf(path, object)
     })
+  }
+
+  /** The bytes in two halves, or in parts of a session that outlives a try. */
+  async #receive(path: string, source: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<Buffer> {
+    const resumed = options.resume === null ? undefined : this.sessions.get(options.resume)
+    const handle = resumed?.path === path && options.resume !== null ? options.resume : `session-${++this.#revs}`
+    const session = this.sessions.get(handle) ?? { path, parts: [] }
+    if (this.capabilities.resumableWrite && !this.sessions.has(handle)) {
+      this.sessions.set(handle, session)
+      await options.saveHandle(handle)
+    }
+    const half = Math.floor(source.size / 2)
+    for (const [index, [start, end]] of [[0, half] as const, [half, source.size] as const].entries()) {
+      if (session.parts[index] !== undefined) continue
+      const part = await source.read(start, end, signal)
+      await this.delay()
+      signal.throwIfAborted()
+      this.calls.push(`part${index} ${path}`)
+      session.parts[index] = part
+      if (this.capabilities.resumableWrite) await options.saveHandle(handle)
+      options.onProgress(end)
+      this.#failIf(`part${index}`, path, true)
+    }
+    this.sessions.delete(handle)
+    return Buffer.concat(session.parts)
+  }
+
+  async abandon(handle: string, signal: AbortSignal): Promise<void> {
+    this.calls.push(`abandon ${handle}`)
+    await this.#arrive(signal)
+    this.sessions.delete(handle)
   }
 
   async makeFolder(place: RemotePlace, posix: PosixAttributes, signal: AbortSignal): Promise<RemoteEntry> {
@@ -187,7 +208,7 @@ export class FakeCloud implements Connector {
       if (taken) throw new CloudError('exists', `${path} exists`)
       const object = this.#object('folder', Buffer.alloc(0), this.#kept(posix))
       this.objects.set(`${path}/`, object)
-      return this.#entry(path, object)
+      return entryOf(path, object)
     })
   }
 
@@ -195,7 +216,8 @@ export class FakeCloud implements Connector {
     const path = pathOf(place)
     return this.#change('remove', path, signal, () => {
       if (type === 'folder') {
-        if (this.#children(`${path}/`).length > 0) throw new CloudError('not-empty', `${path} is not empty`)
+        if (childrenOf(this.objects, `${path}/`, this.capabilities.realFolders).length > 0)
+          throw new CloudError('not-empty', `${path} is not empty`)
         this.objects.delete(`${path}/`)
         return
       }
@@ -228,7 +250,7 @@ export class FakeCloud implements Connector {
       this.objects.delete(source)
       const moved = this.newRevs ? { ...this.#object(object.type, object.data, object.posix), mtime: object.mtime } : object
       this.objects.set(target, moved)
-      return this.#entry(target, moved)
+      return entryOf(target, moved)
     })
   }
 
@@ -251,7 +273,7 @@ export class FakeCloud implements Connector {
       this.#hold(path, target)
       const made = this.#object(object.type, object.data, { ...object.posix, ...this.#kept(posix) })
       this.objects.set(path, made)
-      return this.#entry(path, made)
+      return entryOf(path, made)
     })
   }
 
@@ -270,7 +292,7 @@ export class FakeCloud implements Connector {
       if (type !== 'folder') this.#hold(path, precondition)
       object.posix = { ...object.posix, ...this.#kept(posix) }
       if (this.newRevs && type !== 'folder') object.rev = this.#object(object.type, object.data, {}).rev
-      return this.#entry(path, object)
+      return entryOf(path, object)
     })
   }
 
@@ -325,42 +347,7 @@ export class FakeCloud implements Connector {
       this.objects.delete(key)
       this.objects.set(target + key.slice(source.length), object)
     }
-    return this.#entry(target, own)
-  }
-
-  #folderExists(path: string): boolean {
-    if (path === '' || this.objects.has(`${path}/`)) return true
-    return !this.capabilities.realFolders && [...this.objects.keys()].some((key) => key.startsWith(`${path}/`))
-  }
-
-  #children(prefix: string): RemoteEntry[] {
-    const found = new Map<string, RemoteEntry>()
-    for (const [key, object] of this.objects) {
-      if (!key.startsWith(prefix) || key.length === prefix.length) continue
-      const rest = key.slice(prefix.length)
-      const slash = rest.indexOf('/')
-      if (slash === -1) found.set(rest, this.#entry(rest, object))
-      else if (slash === rest.length - 1) found.set(rest, this.#entry(rest.slice(0, -1), object))
-      else if (!this.capabilities.realFolders && !found.has(rest.slice(0, slash + 1))) {
-        found.set(
-          rest.slice(0, slash + 1),
-          this.#entry(rest.slice(0, slash), this.objects.get(prefix + rest.slice(0, slash + 1)) ?? prefixFolder),
-        )
-      }
-    }
-    return [...found.values()]
-  }
-
-  #entry(path: string, object: CloudObject): RemoteEntry {
-    return {
-      name: Buffer.from(path.slice(path.lastIndexOf('/') + 1), 'latin1'),
-      type: object.type,
-      size: object.type === 'file' ? object.data.length : 0,
-      mtime: object.mtime,
-      rev: object.rev,
-      id: null,
-      posix: object.posix,
-    }
+    return entryOf(target, own)
   }
 
   #object(type: RemoteType, data: Buffer, posix: PosixAttributes): CloudObject {
@@ -380,15 +367,4 @@ export class FakeCloud implements Connector {
       ...(posix.target !== undefined && { target: posix.target }),
     }
   }
-}
-
-const prefixFolder: CloudObject = { type: 'folder', data: Buffer.alloc(0), rev: '', mtime: { sec: 0, nsec: 0 }, posix: {} }
-
-function pathOf(place: RemotePlace): string {
-  return place.path.map((name) => name.toString('latin1')).join('/')
-}
-
-function foldersAbove(path: string): string[] {
-  const parts = path.split('/').slice(0, -1)
-  return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
 }

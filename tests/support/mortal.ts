@@ -65,6 +65,7 @@ export function mortal(cloud: FakeCloud, dead: { readonly yes: boolean }): Conne
     move: (from, to, type, precondition, replace, signal) => live(cloud.move(from, to, type, precondition, replace, signal)),
     copy: (from, to, rev, posix, target, signal) => live(cloud.copy(from, to, rev, posix, target, signal)),
     setAttributes: (place, type, posix, precondition, signal) => live(cloud.setAttributes(place, type, posix, precondition, signal)),
+    abandon: (handle, signal) => live(cloud.abandon(handle, signal)),
     usage: () => live(cloud.usage()),
     close: () => cloud.close(),
   }

@@ -80,8 +80,7 @@ export class ListingRun {
           if (this.#overtaken.has(key(entry.name))) continue
           const taken = this.#takeIn.entry(this.#folder, entry, how)
           if (taken.kind === 'later') {
-            this.#later.push(entry)
-            this.#markSeen(entry)
+            this.#keepForLater(entry)
           } else {
             this.#seen.add(taken.row)
             if (taken.kind === 'added') this.#added.push(taken.row)
@@ -92,8 +91,14 @@ export class ListingRun {
     }
   }
 
-  #markSeen(entry: RemoteEntry): void {
+  #keepForLater(entry: RemoteEntry): void {
     const row = this.#parts.tree.remoteAt(this.#folder, entry.name, entry.type === 'folder')
+    if (row !== undefined && this.#seen.has(row.id)) {
+      // A second object of the same name and kind has no name of its own to be seen by.
+      this.#hidden.push(entry.name.toString())
+      return
+    }
+    this.#later.push(entry)
     if (row !== undefined) this.#seen.add(row.id)
   }
 

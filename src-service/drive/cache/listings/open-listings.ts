@@ -15,6 +15,11 @@ const parallelListings = 4
 const retryAfterFailure = 5000
 const overtakenPause = 50
 const confirmLossAfter = 2000
+/** Listings under way or waiting, above which none is begun only for freshness. */
+const mostPending = 200
+/** A listing that our own moves overtook is begun anew so often, after so many milliseconds. */
+const mostRepeats = 5
+const repeatAfter = 200
 /** Folders whose last attempt is remembered. */
 const mostRemembered = 10_000
 const none: ReadonlySet<number> = new Set()
@@ -123,6 +128,7 @@ class FolderListings implements Listings {
     const now = this.#parts.clock.now()
     const notBefore = this.#notBefore.get(folder) ?? 0
     if (notBefore > now && notBefore - now <= freshFor) return
+    if (this.#listings.size >= mostPending) return
     if (this.#listings.has(folder) || this.#parts.reachability.failFast() !== undefined || this.#parts.reachability.throttledUntil() > 0)
       return
     this.#remember(folder, now + freshFor)
@@ -145,7 +151,7 @@ class FolderListings implements Listings {
     const before = this.#listings.get(folder)
     if (before?.next != null) return before.next
     const run: Listing['run'] = { current: null }
-    const begin = (): Promise<void> => this.#slots.run(urgent, () => this.#once(folder, run))
+    const begin = (): Promise<void> => this.#slots.run(urgent, () => this.#untilAtRest(folder, run))
     const work = before === undefined ? begin() : before.promise.then(begin, begin)
     const promise = work.catch((caught: unknown) => this.#failed(folder, CloudError.from(caught)))
     const listing: Listing = { promise, run, next: null }
@@ -166,6 +172,20 @@ class FolderListings implements Listings {
       if (this.#listings.get(folder) === listing && listing.next === null) this.#listings.delete(folder)
     }
     listing.promise.then(clear, clear)
+  }
+
+  /** Folders that are being moved are listed when they have arrived. */
+  async #untilAtRest(folder: number, holder: Listing['run']): Promise<void> {
+    for (let repeats = 0; ; repeats++) {
+      try {
+        await this.#once(folder, holder)
+        return
+      } catch (caught) {
+        const error = CloudError.from(caught)
+        if (error.kind !== 'busy' || repeats === mostRepeats || this.#ended.signal.aborted) throw error
+        await pause(this.#parts.clock, repeatAfter, this.#ended.signal)
+      }
+    }
   }
 
   async #once(folder: number, holder: Listing['run']): Promise<void> {
@@ -209,8 +229,8 @@ class FolderListings implements Listings {
     if (folder === rootNode) {
       throw new CloudError('unavailable', `the folder or bucket of this mount does not exist: ${error.message}`, { cause: error })
     }
-    const [name] = this.#parts.tree.namesOf(folder)
-    if (name !== undefined) await this.#list(name.parent, true)
+    const row = this.#parts.places.folderRow(folder)
+    if (row !== undefined) await this.#list(row.parent, true)
     if (this.#parts.tree.namesOf(folder).length === 0) throw new CloudError('stale', 'the folder is gone at the provider')
     throw new CloudError('unavailable', 'the provider lists the folder, but not what is in it', { cause: error })
   }

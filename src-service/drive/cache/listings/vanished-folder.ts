@@ -29,6 +29,7 @@ export class VanishedFolder {
       ),
       someNames: sql.prepare<[number, number], NameRow>('SELECT * FROM name WHERE parent = ? ORDER BY id LIMIT ?'),
       forgetRemovals: sql.prepare('DELETE FROM queue WHERE remote IN (SELECT id FROM remote WHERE parent = ?)'),
+      forgetPlaces: sql.prepare('UPDATE name SET remote = NULL WHERE remote IN (SELECT id FROM remote WHERE parent = ?)'),
       forgetRemotes: sql.prepare('DELETE FROM remote WHERE parent = ?'),
     }
   }
@@ -85,6 +86,8 @@ export class VanishedFolder {
       }
     }
     this.#sql.forgetRemovals.run(name.node)
+    // Of names that are on their way out of the folder, which the queue finds out about.
+    this.#sql.forgetPlaces.run(name.node)
     this.#sql.forgetRemotes.run(name.node)
     this.#takeIn.remove(name, row)
     yield 'removed'

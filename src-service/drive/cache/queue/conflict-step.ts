@@ -46,15 +46,7 @@ async function isOurs(
   if (sent === 'yes') return true
   // Bytes that are not all here cannot be compared, and were not sent either.
   if (isFile(node.mode) && !contents.isWhole(node.id)) return false
-  return isSame(
-    node,
-    place,
-    entry,
-    connector,
-    () => contents.source(node.id, { snapshot: false }),
-    signal,
-    sent === 'unsure' ? Infinity : undefined,
-  )
+  return isSame(parts, node, place, entry, signal, sent === 'unsure' ? Infinity : undefined)
 }
 
 function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeRow, entry: RemoteEntry | null, same: boolean): StepResult {

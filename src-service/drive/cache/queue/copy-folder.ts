@@ -25,7 +25,7 @@ export async function copyFolder(
   to: Destination,
   step: StepContext,
 ): Promise<StepResult> {
-  await listBelow(parts, from.node, step)
+  if (!(await isListed(parts, from, step))) return again
   const ghost = await target(parts, row, name, to, step)
   if (ghost === undefined) return again
   step.claim(ghost.id)
@@ -42,6 +42,24 @@ export async function copyFolder(
       return again
     }
     await copyAll(parts, missing, skipped, step)
+  }
+}
+
+/** False if it turned out that the folder is not there any more. */
+async function isListed(parts: QueueParts, from: RemoteRow, step: StepContext): Promise<boolean> {
+  try {
+    await listBelow(parts, from.node, step)
+    return true
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    if (error.kind !== 'unavailable' && error.kind !== 'stale') throw error
+    const place = parts.places.placeOfRemote(from)
+    const entry = place === undefined ? null : await parts.connector.stat(place, 'folder', step.signal)
+    if (entry !== null) throw error
+    parts.database.transaction(() => {
+      sourceChanged(parts, from, null)
+    })
+    return false
   }
 }
 
@@ -137,20 +155,30 @@ interface Missing {
 }
 
 /** Some of what is still to be copied. Synchronous, so that "nothing" holds for the transaction that follows. */
-function findMissing(parts: QueueParts, from: number, ghost: number, skipped: ReadonlySet<number>): Missing[] {
-  const { tree, rows } = parts
+function findMissing({ database, tree }: QueueParts, from: number, ghost: number, skipped: ReadonlySet<number>): Missing[] {
+  const uncopied = database.sql.prepare<{ from: number; ghost: number; most: number }, RemoteRow>(
+    `SELECT source.* FROM remote source WHERE parent = @from AND node <> 0 AND content > 0
+     AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.remote = source.id)
+     AND NOT EXISTS (
+       SELECT 1 FROM remote copy WHERE copy.parent = @ghost AND copy.name = source.name AND (copy.type = 'folder') = (source.type = 'folder')
+       AND (copy.type = 'folder' OR (copy.node = source.node AND copy.content = source.content)))
+     LIMIT @most`,
+  )
+  const subfolders = database.sql.prepare<{ from: number; ghost: number }, { from: number; ghost: number }>(
+    `SELECT source.node AS "from", copy.node AS ghost FROM remote source
+     JOIN remote copy ON copy.parent = @ghost AND copy.name = source.name AND copy.type = 'folder'
+     WHERE source.parent = @from AND source.type = 'folder' AND source.node <> 0`,
+  )
   const missing: Missing[] = []
   for (const pending = [{ from, ghost }]; missing.length < copiesAhead; ) {
     const pair = pending.pop()
     if (pair === undefined) break
-    for (const source of tree.remotesIn(pair.from)) {
-      if (source.node === 0 || source.content === 0 || skipped.has(source.id) || rows.ofRemote(source.id) !== undefined) continue
-      const copy = tree.remoteAt(pair.ghost, source.name, source.type === 'folder')
-      if (copy === undefined) missing.push({ source, folder: pair.ghost, over: undefined })
-      else if (source.type === 'folder') pending.push({ from: source.node, ghost: copy.node })
-      else if (copy.node !== source.node || copy.content !== source.content) missing.push({ source, folder: pair.ghost, over: copy })
-      if (missing.length >= copiesAhead) break
+    const rows = uncopied.all({ ...pair, most: copiesAhead + skipped.size })
+    for (const source of rows) {
+      if (skipped.has(source.id)) continue
+      missing.push({ source, folder: pair.ghost, over: tree.remoteAt(pair.ghost, source.name, source.type === 'folder') })
     }
+    pending.push(...subfolders.all(pair))
   }
   return missing
 }

@@ -1,6 +1,7 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { Connector, PosixAttributes, RemoteEntry, RemotePlace, Time, UploadSource } from '../../connectors/connector.ts'
 import { fileType, isFile, isFolder, type NodeRow } from '../tree.ts'
+import type { QueueParts } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 
 /** Larger files are not read back to see whether two versions are the same. */
@@ -41,25 +42,26 @@ function isNear(one: Time, other: Time, precisionNs: number): boolean {
 }
 
 /**
- * True if the provider's version surely has the same contents as the node. `source` is asked for only if they must be compared.
+ * True if the provider's version surely has the same contents as the node, all of whose bytes are here.
  * @param most bytes of a file that are read back for it; above that two versions count as different
  */
 export async function isSame(
+  { contents, connector }: QueueParts,
   node: NodeRow,
   place: RemotePlace,
   entry: RemoteEntry,
-  connector: Connector,
-  source: () => Promise<UploadSource & { close(): void }>,
   signal: AbortSignal,
   most = mostCompared,
 ): Promise<boolean> {
   if (isFolder(node.mode)) return entry.type === 'folder'
   if (!isFile(node.mode)) return isSameSpecial(node, entry)
-  if (entry.type !== 'file' || entry.size !== node.size || entry.size > most) return false
-  if (entry.size === 0) return true
-  const ours = await source()
+  // The row may lag behind what was written.
+  const size = contents.live(node.id)?.size ?? node.size
+  if (entry.type !== 'file' || entry.size !== size || size > most) return false
+  if (size === 0) return true
+  const ours = await contents.source(node.id, { snapshot: false })
   try {
-    return ours.size === entry.size && (await haveSameBytes(ours, place, entry, connector, signal))
+    return ours.size === size && (await haveSameBytes(ours, place, entry, connector, signal))
   } finally {
     ours.close()
   }

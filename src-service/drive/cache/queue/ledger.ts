@@ -34,6 +34,7 @@ export class Ledger {
     this.#sql = {
       changedAt: sql.prepare('UPDATE node SET changed_at = ? WHERE id = ?'),
       childRemote: sql.prepare<[number], { id: number }>('SELECT id FROM remote WHERE parent = ? LIMIT 1'),
+      foreignChild: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE parent = ? AND node = 0 LIMIT 1'),
       forgetForeign: sql.prepare('DELETE FROM remote WHERE parent = ? AND node = 0'),
       reparent: sql.prepare('UPDATE remote SET parent = ? WHERE parent = ?'),
     }
@@ -262,7 +263,7 @@ export class Ledger {
 
   /** What stands in the folder and is nobody's: another client's. */
   foreignChild(folder: number): RemoteRow | undefined {
-    return this.#parts.tree.remotesIn(folder).find((row) => row.node === 0)
+    return this.#sql.foreignChild.get(folder)
   }
 
   /** A node of a folder that has a name: this one, or the one that stands for it from now on. */
@@ -293,12 +294,19 @@ export class Ledger {
 
   /** A place became free, and perhaps a folder empty. */
   #wakeAround(row: RemoteRow): void {
-    const { tree, places } = this.#parts
+    const { tree, places, connector } = this.#parts
     const name = tree.nameIn(row.parent, shownName(row))
     const waiting = name === undefined ? undefined : this.#rows.ofName(name.id)
     if (waiting !== undefined) this.#rows.wake(waiting.id)
     const folder = places.folderRow(row.parent)
-    if (folder !== undefined && !this.hasRemoteChildren(row.parent)) this.#rows.wakeRemote(folder.id)
+    if (folder === undefined || this.hasRemoteChildren(row.parent)) return
+    this.#rows.wakeRemote(folder.id)
+    // Where a folder is only what names have in common, the last object took it along; here it is still there.
+    const own = tree.nameOfRemote(folder.id)
+    if (own === undefined || connector.capabilities.realFolders) return
+    tree.setNameRemote(own.id, null)
+    tree.deleteRemote(folder.id)
+    this.#rows.wantName(own.id, 0)
   }
 
   #revised(node: number, entry: Pick<RemoteEntry, 'rev'>): void {

@@ -1,6 +1,6 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemotePlace } from '../../connectors/connector.ts'
-import { isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
+import { isFolder, type NameRow, type NodeRow, type RemoteRow, rootNode } from '../tree.ts'
 import { isInPlace, type Situation } from './decide.ts'
 import { copyFolder } from './copy-folder.ts'
 import type { Destination } from './destination.ts'
@@ -36,17 +36,25 @@ export async function moveAsideStep(
     parts.situations.steppedAside(name.id)
     return again
   }
-  const temporary = freePlace(parts, from)
-  const result = await goTo(parts, row, name, node, from, { parent: from.parent, name: temporary, over: null }, step)
+  const parent = remainingFolder(parts, from.parent)
+  const temporary = freePlace(parts, parent, from)
+  const result = await goTo(parts, row, name, node, from, { parent, name: temporary, over: null }, step)
   parts.situations.steppedAside(name.id)
   return result
 }
 
+/** The nearest folder at the provider that is not to be removed itself. */
+function remainingFolder(parts: QueueParts, folder: number): number {
+  const { tree, places } = parts
+  if (folder === rootNode || tree.namesOf(folder).length > 0) return folder
+  return remainingFolder(parts, places.folderRow(folder)?.parent ?? rootNode)
+}
+
 /** A name of our own that nothing known has in the folder. */
-function freePlace({ tree }: QueueParts, from: RemoteRow): Buffer {
+function freePlace({ tree }: QueueParts, parent: number, from: RemoteRow): Buffer {
   for (let number = 0; ; number++) {
     const name = swapName(from.id, number)
-    if (tree.remoteAt(from.parent, name, false) === undefined && tree.remoteAt(from.parent, name, true) === undefined) return name
+    if (tree.remoteAt(parent, name, false) === undefined && tree.remoteAt(parent, name, true) === undefined) return name
   }
 }
 

@@ -23,11 +23,17 @@ export function openUploadQueue(parts: UploadQueueParts): UploadQueue {
   return new Queue(parts)
 }
 
+/** A version of a node that somebody waits for. */
+interface Wanted {
+  readonly node: number
+  readonly content: number
+}
+
 class Queue implements UploadQueue {
   readonly #parts: QueueParts
   readonly #runner: Runner
   readonly #list: TransferList
-  readonly #confirming = new Waiters<number>()
+  readonly #confirming = new Waiters<Wanted>()
   readonly #draining = new Waiters<'drain'>()
   readonly #namesAtPlace
 
@@ -38,8 +44,8 @@ class Queue implements UploadQueue {
     const ledger = new Ledger(sync, rows, takeIn)
     this.#parts = { ...sync, rows, takeIn, quiet, ledger, situations: new Situations(sync, rows, quiet) }
     this.#runner = new Runner(this.#parts, {
-      nodeSettled: (node) => {
-        this.#settled(node)
+      stepped: (node) => {
+        this.#stepped(node)
       },
       changed: () => {
         this.#changed()
@@ -100,15 +106,16 @@ class Queue implements UploadQueue {
   }
 
   async confirmed(node: number, signal: AbortSignal): Promise<void> {
-    const { rows, database, quiet } = this.#parts
+    const { rows, database, quiet, tree } = this.#parts
     const state = this.#list.stateOf(node)
-    if (state === undefined) return
+    const content = tree.node(node)?.content
+    if (state === undefined || content === undefined) return
     if (state.state === 'parked') throw new CloudError('io', `cannot be uploaded: ${state.reason}`)
     const done = quiet.hurry(node)
     try {
       database.transaction(() => rows.hurry(node))
       this.#wake()
-      await this.#confirming.wait(node, signal)
+      await this.#confirming.wait({ node, content }, signal)
     } finally {
       done()
     }
@@ -161,7 +168,7 @@ class Queue implements UploadQueue {
 
   async close(): Promise<void> {
     const closing = new CloudError('cancelled', 'the drive is closing')
-    for (const node of this.#confirming.keys()) this.#confirming.reject(node, closing)
+    for (const wanted of this.#confirming.keys()) this.#confirming.reject(wanted, closing)
     this.#draining.reject('drain', closing)
     await this.#runner.close()
   }
@@ -198,12 +205,23 @@ class Queue implements UploadQueue {
     else this.#rejectIfStuck()
   }
 
-  /** Nothing of the node waits any more, or it never will be done. */
-  #settled(node: number): void {
-    if (!this.#confirming.keys().includes(node)) return
-    const state = this.#list.stateOf(node)
-    if (state === undefined) this.#confirming.resolve(node)
-    else if (state.state === 'parked') this.#confirming.reject(node, new CloudError('io', `cannot be uploaded: ${state.reason}`))
+  /** Whoever waits for a version of the node gets it as soon as the provider has it, whatever was written since. */
+  #stepped(node: number): void {
+    for (const wanted of this.#confirming.keys()) {
+      if (wanted.node !== node) continue
+      const state = this.#list.stateOf(node)
+      if (state === undefined || this.#isThere(wanted)) this.#confirming.resolve(wanted)
+      else if (state.state === 'parked') this.#confirming.reject(wanted, new CloudError('io', `cannot be uploaded: ${state.reason}`))
+    }
+  }
+
+  /** All names of the node have this version, or a newer one, at the provider. */
+  #isThere({ node, content }: Wanted): boolean {
+    const { tree } = this.#parts
+    return tree.namesOf(node).every((name) => {
+      const row = name.remote === null ? undefined : tree.remote(name.remote)
+      return row !== undefined && row.content >= content
+    })
   }
 
   #failIfStuck(): void {

@@ -56,15 +56,7 @@ async function judge(
   if (isMove && place !== undefined && (await hasArrived(parts, from, place, entry, known, signal))) return 'ours'
   const comparable = node !== undefined && node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))
   if (node === undefined || place === undefined || !comparable) return 'theirs'
-  const same = await isSame(
-    node,
-    place,
-    entry,
-    connector,
-    () => contents.source(node.id, { snapshot: false }),
-    signal,
-    known === 'unsure' ? Infinity : undefined,
-  )
+  const same = await isSame(parts, node, place, entry, signal, known === 'unsure' ? Infinity : undefined)
   return same ? 'ours' : 'theirs'
 }
 

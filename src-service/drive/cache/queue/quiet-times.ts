@@ -16,6 +16,7 @@ export class QuietTimes {
   readonly #touched = new Map<number, number>()
   readonly #restlessSince = new Map<number, number>()
   readonly #urgent = new Map<number, number>()
+  readonly #overtaken = new Set<number>()
   /** While draining, closed files need not be quiet. */
   draining = 0
 
@@ -48,14 +49,21 @@ export class QuietTimes {
     return until
   }
 
+  /** A WRITE stopped an upload of the file. */
+  overtaken(node: number): void {
+    if (this.#urgent.has(node)) this.#overtaken.add(node)
+  }
+
   /** The file may be written to while it is uploaded: a copy is sent. */
   needsSnapshot(node: number): boolean {
+    if (this.#overtaken.has(node)) return true
     const since = this.#restlessSince.get(node)
     return since !== undefined && this.#clock.now() - since >= longestUnrest
   }
 
   /** The node's upload ended, or the node is gone. */
   uploaded(node: number): void {
+    this.#overtaken.delete(node)
     this.#restlessSince.delete(node)
     this.#touched.delete(node)
   }

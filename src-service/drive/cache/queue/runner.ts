@@ -22,8 +22,8 @@ const mostSteps = 12
 const furthestAhead = 3_700_000
 
 export interface RunnerEvents {
-  /** A row of this node ended, or was parked. */
-  nodeSettled(node: number): void
+  /** A step of a row of this node ended. */
+  stepped(node: number): void
   changed(): void
 }
 
@@ -206,7 +206,7 @@ export class Runner {
   #isCopyingElsewhere(row: QueueRow, { name }: Situation, decision: Decision): boolean {
     const target = row.target === null || row.sent !== 0 ? undefined : this.#parts.tree.remote(row.target)
     if (target === undefined) return false
-    if (decision.kind === 'move-aside') return target.parent !== decision.from.parent || !isSwapName(target.name)
+    if (decision.kind === 'move-aside') return !isSwapName(target.name)
     return target.parent !== name.parent || !target.name.equals(name.name)
   }
 
@@ -252,7 +252,7 @@ export class Runner {
 
   #afterCommit(node = 0): void {
     this.#parts.database.afterCommit(() => {
-      if (node !== 0) this.#events.nodeSettled(node)
+      if (node !== 0) this.#events.stepped(node)
       this.#events.changed()
     })
   }
@@ -286,6 +286,7 @@ export class Runner {
       })
       .finally(() => {
         this.running.delete(row.id)
+        if (one.node !== 0) this.#events.stepped(one.node)
         if (this.running.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
         this.wake()
         if (!this.#closed) this.#events.changed()

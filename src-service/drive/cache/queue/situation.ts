@@ -84,9 +84,20 @@ export class Situations {
     return decision.for === 'place' ? this.#holder(situation) : this.#pendingFolder(name)
   }
 
-  /** The name of ours whose object is at the place where this one is to be. */
+  /** The name of ours whose object is at the place where this one is to be, or in a folder there that cannot go before it. */
   #holder({ occupant }: Situation): NameRow | undefined {
-    return occupant?.state === 'bound' ? this.#parts.tree.nameOfRemote(occupant.row.id) : undefined
+    if (occupant?.state === 'bound') return this.#parts.tree.nameOfRemote(occupant.row.id)
+    return occupant?.state === 'doomed' && occupant.row.type === 'folder' ? this.#nameBelow(occupant.row.node) : undefined
+  }
+
+  /** A name whose object still lies in this folder, which has no name any more. */
+  #nameBelow(folder: number): NameRow | undefined {
+    for (const row of this.#parts.tree.remotesIn(folder)) {
+      const name =
+        this.#parts.tree.nameOfRemote(row.id) ?? (row.type === 'folder' && row.node !== 0 ? this.#nameBelow(row.node) : undefined)
+      if (name !== undefined) return name
+    }
+    return undefined
   }
 
   /** Name of the nearest folder above that is not yet where it belongs. */

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { calls, cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
 import { CloudError } from '../../../common/errors.ts'
@@ -164,6 +164,35 @@ test('the queue goes on after a crash at any call', async () => {
   await rig.refreshAll()
   expect(await rig.dump()).toEqual({ 'e/': '', 'e/one': '1', 'e/two': '2', new: 'n' })
   expect(rig.alerts).toEqual([])
+})
+
+describe('resumable uploads', () => {
+  test('go on after a crash from the part that was confirmed', async () => {
+    await start(new FakeCloud({ resumableWrite: true }))
+    await rig.write('a', 'long enough')
+    await expect.poll(() => calls('part0')).toEqual(['part0 a'])
+    await rig.crash()
+    await rig.drain()
+    expect(cloud.text('a')).toBe('long enough')
+    expect(calls('part0', 'part1')).toEqual(['part0 a', 'part1 a'])
+    expect(cloud.sessions.size).toBe(0)
+  })
+
+  test('a session of an older version is ended, and so is that of a file that was removed', async () => {
+    await start(new FakeCloud({ resumableWrite: true }))
+    cloud.fault = ({ operation }) => (operation === 'part0' ? new CloudError('unavailable', '503') : undefined)
+    await rig.write('a', 'first version')
+    await rig.write('b', 'to be removed')
+    await expect.poll(() => cloud.sessions.size).toBe(2)
+    await expect.poll(() => rig.queue.transfers(9).map((one) => one.tries)).toEqual([1, 1])
+    cloud.fault = () => undefined
+    await rig.write('a', 'second version')
+    rig.remove('b')
+    await rig.drain()
+    expect(cloud.dump()).toEqual({ a: 'second version' })
+    expect(cloud.sessions.size).toBe(0)
+    expect(calls('abandon')).toHaveLength(2)
+  })
 })
 
 test('ten thousand rows are taken without slowing down', async () => {

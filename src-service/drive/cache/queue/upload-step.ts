@@ -52,7 +52,9 @@ export async function uploadStep(
     if (!outcome.overtaken) throw caught
     // The source gave up before its last byte, so nothing can have been completed.
     parts.database.transaction(() => forgetTry(parts, row.id))
-    return { kind: 'wait', until: parts.clock.now() + quietAfterOvertaken, reason: 'written to during the upload' }
+    parts.quiet.overtaken(situation.node.id)
+    const quiet = parts.quiet.isUrgent(situation.node.id) ? 0 : quietAfterOvertaken
+    return { kind: 'wait', until: parts.clock.now() + quiet, reason: 'written to during the upload' }
   } finally {
     source.close()
   }
@@ -69,10 +71,11 @@ interface Sending {
 
 /** undefined if bytes are missing here that the provider does not have any more. */
 async function openSource(parts: QueueParts, node: NodeRow, signal: AbortSignal): Promise<Source | undefined> {
-  const { contents } = parts
+  const { contents, places } = parts
   if (!isFile(node.mode)) {
     return { content: node.content, size: 0, read: () => Promise.resolve(Buffer.alloc(0)), close: () => undefined }
   }
+  if (!contents.isWhole(node.id) && places.placeOfNode(node.id) === undefined) return undefined
   try {
     if (!contents.isWhole(node.id)) await contents.fetchAll(node.id, signal)
     return await contents.source(node.id, { snapshot: parts.quiet.needsSnapshot(node.id) })

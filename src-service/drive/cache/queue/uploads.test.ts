@@ -189,3 +189,38 @@ test('confirmed waits for the provider, also while the file is open', async () =
   await rig.queue.confirmed(rig.nodeAt('a'), AbortSignal.timeout(3000))
   expect(cloud.text('a')).toBe('1')
 })
+
+test('confirmed is satisfied by the version of the call, whatever is written after it', async () => {
+  await start(new FakeCloud(), { writeBackSeconds: 60 })
+  await rig.write('a', 'one')
+  const node = rig.nodeAt('a')
+  rig.contents.opened(node, true)
+  const stop = new AbortController()
+  const writing = (async () => {
+    for (let index = 0; !stop.signal.aborted; index++) {
+      await rig.contents.write(node, Buffer.from(String(index)), 0, String(index).length, 3, false)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  })()
+  cloud.delay = () => new Promise((resolve) => setTimeout(resolve, 3))
+  await rig.queue.confirmed(node, AbortSignal.timeout(5000))
+  stop.abort()
+  await writing
+  expect(cloud.text('a')).toMatch(/^one/)
+})
+
+test('a file is never absent at the provider while it is saved', async () => {
+  await start()
+  cloud.put('doc', 'old')
+  await rig.refresh()
+  const seen = new Set<string | undefined>()
+  cloud.delay = async () => {
+    seen.add(cloud.text('doc'))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await rig.write('doc.tmp', 'new')
+  rig.rename('doc.tmp', 'doc')
+  await rig.drain()
+  seen.add(cloud.text('doc'))
+  expect([...seen]).toEqual(['old', 'new'])
+})
