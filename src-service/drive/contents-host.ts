@@ -14,10 +14,11 @@ interface HostParts {
   readonly log: ContentsHost['log']
   /** Undefined only while the drive is being put together. */
   readonly queue: () => UploadQueue | undefined
+  readonly fullChanged: () => void
 }
 
 /** What the contents need of the rest of the drive. */
-export function contentsHost({ tree, connector, places, reachability, log, queue }: HostParts): ContentsHost {
+export function contentsHost({ tree, connector, places, reachability, log, queue, fullChanged }: HostParts): ContentsHost {
   const fault = tree.database.sql.prepare('UPDATE node SET fault = ? WHERE id = ?')
   return {
     async *readRemote(node, start, end, rev, _priority, signal) {
@@ -45,6 +46,7 @@ export function contentsHost({ tree, connector, places, reachability, log, queue
       fault.run('base_lost', node)
     },
     canUpload: () => queue()?.canUpload() ?? false,
+    fullChanged,
     log,
   }
 }

@@ -88,5 +88,7 @@ export interface ContentsHost {
   baseLost(node: number): void
   /** True while dirty data can leave: online, not paused. Decides whether a full cache waits or fails at once. */
   canUpload(): boolean
+  /** `usage().full` is another now. */
+  fullChanged?(): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>): void
 }

@@ -117,7 +117,16 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
 
   const evict = (bytes: number, pinned: boolean): Promise<number> => evictor.free(bytes, pinned)
   const room = new Room(
-    { disk, folder, clock, limit: options.limit, waitMs: timing.roomWaitMs, canUpload: () => host.canUpload(), evict },
+    {
+      disk,
+      folder,
+      clock,
+      limit: options.limit,
+      waitMs: timing.roomWaitMs,
+      canUpload: () => host.canUpload(),
+      evict,
+      onFull: () => host.fullChanged?.(),
+    },
     rows.totals(),
   )
   const remover = new Remover(context, files, room, () => upkeep.kick())

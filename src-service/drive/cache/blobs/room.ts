@@ -14,6 +14,8 @@ export interface RoomOptions {
   readonly canUpload: () => boolean
   /** Removes clean blobs until about so many bytes are free; resolves with what it freed. `pinned`: those too, last. */
   readonly evict: (bytes: number, pinned: boolean) => Promise<number>
+  /** `usage().full` is another now. */
+  readonly onFull?: () => void
 }
 
 /** The mmap write-back reserve inside the bound, and the low-water mark of the real disk. */
@@ -100,7 +102,7 @@ export class Room {
 
   /** Room became free or can be freed. */
   wake(): void {
-    this.#full = false
+    this.#setFull(false)
     const waiting = this.#changed
     this.#changed = []
     for (const resolve of waiting) resolve()
@@ -131,7 +133,7 @@ export class Room {
       if ((await evict(this.#lacking(bytes, most), true)) > 0) continue
       if (this.#take(bytes, most)) return
       if (this.#closed) throw new CloudError('cancelled', 'the drive is closing')
-      this.#full = true
+      this.#setFull(true)
       if (!canUpload()) throw this.#noSpace('the cache is full of files that cannot be uploaded now')
       if (clock.monotonic() >= deadline) throw this.#noSpace('the cache stayed full of files that are not uploaded yet')
       await this.#change(Math.min(1000, deadline - clock.monotonic()))
@@ -153,6 +155,12 @@ export class Room {
     const low = most === this.#options.limit ? 0 : this.#reserve
     const disk = bytes === 0 ? 0 : low + this.#reserved + bytes - this.#diskFree
     return Math.max(bound, disk, 0)
+  }
+
+  #setFull(full: boolean): void {
+    if (full === this.#full) return
+    this.#full = full
+    this.#options.onFull?.()
   }
 
   async #change(milliseconds: number): Promise<void> {
@@ -181,7 +189,7 @@ export class Room {
   }
 
   #noSpace(message: string): CloudError {
-    this.#full = true
+    this.#setFull(true)
     return new CloudError('no-space', message, { hint: 'Wait until files are uploaded, or give the mount a larger cache.' })
   }
 }
