@@ -79,7 +79,7 @@ export class Supervisor {
   /** As it was at the last start: a worker is replaced without asking anyone. */
   #plan: MountPlan | undefined
   #ended = settlable()
-  #statusAsked = false
+  #status: 'known' | 'asked' | 'asked and outdated' = 'known'
 
   constructor(host: SupervisorHost) {
     this.#host = host
@@ -195,11 +195,17 @@ export class Supervisor {
 
   /** Fetches the drive's status; several wishes in a row become one. */
   askStatus(): void {
-    if (this.#statusAsked) return
-    this.#statusAsked = true
+    if (this.#status !== 'known') {
+      // The answer under way may be from before this change.
+      this.#status = 'asked and outdated'
+      return
+    }
+    this.#status = 'asked'
     this.call('status', { mountId: this.#host.mountId }, statusMs)
       .finally(() => {
-        this.#statusAsked = false
+        const outdated = this.#status === 'asked and outdated'
+        this.#status = 'known'
+        if (outdated) this.askStatus()
       })
       .then(this.#host.onStatus, () => {})
   }
