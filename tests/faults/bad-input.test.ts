@@ -291,7 +291,8 @@ describe('a provider that misbehaves while its drive is in use', () => {
       await expect.poll(conditions, { timeout: 30_000 }).toContain('offline')
       const written = await run('dd', ['if=/dev/zero', `of=${join(small, 'big')}`, 'bs=1M', 'count=200'], { timeoutMs: 20_000 })
       expect(written).toMatchObject({ code: 1, stderr: expect.stringContaining('No space left on device') as string })
-      expect(await installation.cloudmoor(['status'])).toMatch(/small +mounted, .*cache-full[\s\S]*^small: cache-full: .*free space/m)
+      const said = /small +mounted, .*cache-full[\s\S]*^small: cache-full: .*free space/m
+      await expect.poll(() => installation.cloudmoor(['status']), { timeout: 5000 }).toMatch(said)
       await shell(`rm "${small}/big"; test "$(cat "${small}/kept")" = kept`)
       proxy.decide = () => pass
       await installation.uploaded('small', 40_000)
