@@ -23,7 +23,10 @@ export async function moveOrphans({ disk, rows, folder, clock, host }: BlobConte
       const [node, generation] = file.split('.').map(Number)
       const known = node !== undefined && generation !== undefined && (generation > upTo || rows.knows(node, generation))
       if (known) continue
-      await disk.move(join(folder, 'blobs', name, file), join(folder, 'lost+found', `${file}-${clock.now()}`))
+      const path = join(folder, 'blobs', name, file)
+      // It may have been about to be removed, and its row too.
+      if ((await disk.factsAt(path)) === undefined) continue
+      await disk.move(path, join(folder, 'lost+found', `${file}-${clock.now()}`))
       host.log('warn', 'a file that belongs to nothing was moved to lost+found', { file })
       found += 1
     }

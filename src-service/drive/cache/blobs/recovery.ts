@@ -100,6 +100,7 @@ export class Recovery {
       await this.#each(rows, async (row) => this.#judge(row, await this.#facts(row), findings))
       const aside: Aside[] = []
       for (const { row, facts } of findings.unproved) aside.push(await this.#putAside(row, facts))
+      if (aside.length > 0) await this.#context.disk.syncFolder(join(this.#context.folder, 'quarantine'))
       database.transaction(() => {
         this.#apply(findings)
         for (const one of aside) unproved.push(this.#setBack(one))

@@ -126,7 +126,7 @@ export class Room {
   async forDirty(bytes: number, useReserve: boolean): Promise<void> {
     const { limit, clock, waitMs, canUpload, evict } = this.#options
     const most = useReserve ? limit : this.most
-    if (bytes > most) throw this.#noSpace('the file is larger than the whole cache')
+    if (bytes > most) throw noSpace('the file is larger than the whole cache')
     const deadline = clock.monotonic() + waitMs
     await this.#askDisk()
     while (!this.#take(bytes, most)) {
@@ -134,8 +134,8 @@ export class Room {
       if (this.#take(bytes, most)) return
       if (this.#closed) throw new CloudError('cancelled', 'the drive is closing')
       this.#setFull(true)
-      if (!canUpload()) throw this.#noSpace('the cache is full of files that cannot be uploaded now')
-      if (clock.monotonic() >= deadline) throw this.#noSpace('the cache stayed full of files that are not uploaded yet')
+      if (!canUpload()) throw noSpace('the cache is full of files that cannot be uploaded now')
+      if (clock.monotonic() >= deadline) throw noSpace('the cache stayed full of files that are not uploaded yet')
       await this.#change(Math.min(1000, deadline - clock.monotonic()))
       await this.#askDisk()
     }
@@ -187,9 +187,8 @@ export class Room {
     // Only the first write has to know before it goes on.
     if (this.#diskFree === Infinity) await this.#asking
   }
+}
 
-  #noSpace(message: string): CloudError {
-    this.#setFull(true)
-    return new CloudError('no-space', message, { hint: 'Wait until files are uploaded, or give the mount a larger cache.' })
-  }
+function noSpace(message: string): CloudError {
+  return new CloudError('no-space', message, { hint: 'Wait until files are uploaded, or give the mount a larger cache.' })
 }

@@ -182,7 +182,9 @@ export class Writer {
     const { room } = this.#parts
     const more = blob.growth(start, end)
     const missing = blob.missingBytes()
-    if (missing > 0 && blob.charge() + more + missing > room.most) {
+    const bound = reserve ? room.usage().limit : room.most
+    if ((more > 0 || missing > 0) && blob.charge() + more + missing > bound) {
+      // No upload of another file would help.
       throw new CloudError('no-space', 'a changed file must fit into the cache as a whole', { hint: 'Give the mount a larger cache.' })
     }
     if (more <= 0) return 0
