@@ -270,6 +270,7 @@ export class FakeCloud implements Connector {
       const object = this.objects.get(source)
       if (object === undefined) throw new CloudError('not-found', `no ${source}`)
       if (object.rev !== rev) throw new CloudError('conflict', 'another version')
+      if (this.capabilities.realFolders && this.objects.has(`${path}/`)) throw new CloudError('exists', `${path} is a folder`)
       this.#hold(path, target)
       const made = this.#object(object.type, object.data, { ...object.posix, ...this.#kept(posix) })
       this.objects.set(path, made)

@@ -129,6 +129,7 @@ export abstract class Programs {
       return target.subarray(0, got).toString()
     } finally {
       this.contents.released(node, false)
+      this.#drop(node)
     }
   }
 
@@ -195,11 +196,16 @@ export abstract class Programs {
     this.queue.nameRemoved(name.id)
     this.tree.removeName(name, row.mode)
     this.database.afterCommit(() => {
-      if (this.contents.openCount(row.id) > 0 || this.tree.namesOf(row.id).length > 0) return
-      this.database.transaction(() => {
-        this.contents.forget(row.id)
-        this.tree.deleteNode(row.id)
-      })
+      this.#drop(row.id)
+    })
+  }
+
+  /** Forgets a node that has no name and is not open. */
+  #drop(node: number): void {
+    if (this.tree.node(node) === undefined || this.contents.openCount(node) > 0 || this.tree.namesOf(node).length > 0) return
+    this.database.transaction(() => {
+      this.contents.forget(node)
+      this.tree.deleteNode(node)
     })
   }
 }

@@ -1,7 +1,7 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { isFile, isFolder, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
-import { isSame, isWhatWasSent, statKind } from './identity.ts'
+import { isSame, likeness, statKind } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { forgetTry } from './upload-step.ts'
@@ -42,11 +42,11 @@ async function isOurs(
 ): Promise<boolean> {
   const { connector, contents } = parts
   const now = parts.rows.get(row.id) ?? row
-  const sent = isFile(node.mode) && now.sent === node.content ? isWhatWasSent(entry, now, connector) : 'no'
+  const sent = isFile(node.mode) && now.sent === node.content ? likeness(entry, now, connector) : 'no'
   if (sent === 'yes') return true
   // Bytes that are not all here cannot be compared, and were not sent either.
   if (isFile(node.mode) && !contents.isWhole(node.id)) return false
-  return isSame(parts, node, place, entry, signal, sent === 'unsure' ? Infinity : undefined)
+  return isSame(parts, node, place, entry, signal, sent === 'time' ? Infinity : undefined)
 }
 
 function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeRow, entry: RemoteEntry | null, same: boolean): StepResult {

@@ -25,15 +25,20 @@ export function posixOf(node: NodeRow, xattrs?: ReadonlyMap<string, Buffer>): Po
   }
 }
 
-/** What a probe found, against what was sent: surely ours, surely not, or only the bytes can tell. */
-export function isWhatWasSent(entry: RemoteEntry, sent: QueueRow, connector: Connector): 'yes' | 'no' | 'unsure' {
+/**
+ * What a probe found, against what was sent: surely ours, surely not, or only the bytes can tell, where `time` and size are
+ * right or only the size can be (`size`).
+ */
+export type Likeness = 'yes' | 'time' | 'size' | 'no'
+
+export function likeness(entry: RemoteEntry, sent: QueueRow, connector: Connector): Likeness {
   if (entry.type === 'folder') return 'no'
   if (entry.type === 'file' && entry.size !== sent.sent_size) return 'no'
   const { posix, mtimePrecisionNs } = connector.capabilities
-  if (!posix.mtime) return 'unsure'
+  if (!posix.mtime) return 'size'
   const times = [entry.mtime, ...(entry.posix.mtime === undefined ? [] : [entry.posix.mtime])]
   if (!times.some((time) => isNear(time, { sec: sent.sent_s, nsec: sent.sent_n }, mtimePrecisionNs))) return 'no'
-  return mtimePrecisionNs <= fineEnough && sent.sent_n % fineEnough !== 0 ? 'yes' : 'unsure'
+  return mtimePrecisionNs <= fineEnough && sent.sent_n % fineEnough !== 0 ? 'yes' : 'time'
 }
 
 function isNear(one: Time, other: Time, precisionNs: number): boolean {

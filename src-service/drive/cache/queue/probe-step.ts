@@ -1,7 +1,7 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { isFile, isFolder, type RemoteRow } from '../tree.ts'
-import { isSame, isWhatWasSent } from './identity.ts'
+import { isSame, type Likeness, likeness } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { isSameThere } from './transfer.ts'
@@ -46,35 +46,36 @@ async function judge(
   if (target.type === 'folder') return judgeFolder(parts, row, signal)
   if (target.content > 0 && entry.rev === target.rev) return 'not-done'
   const { tree, contents, connector, places } = parts
-  const known = isWhatWasSent(entry, row, connector)
+  const known = likeness(entry, row, connector)
   if (known === 'yes') return 'ours'
   const name = row.name === null ? undefined : tree.nameById(row.name)
   const node = name === undefined ? undefined : tree.node(name.node)
   const from = name?.remote == null ? undefined : tree.remote(name.remote)
   const place = places.placeOfRemote(target)
+  if (node === undefined || place === undefined) return 'theirs'
+  if (node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))) {
+    const same = await isSame(parts, node, place, entry, signal, known === 'time' ? Infinity : undefined)
+    if (same) return 'ours'
+  }
   const isMove = from !== undefined && from.id !== target.id && from.content === row.sent
-  if (isMove && place !== undefined && (await hasArrived(parts, from, place, entry, known, signal))) return 'ours'
-  const comparable = node !== undefined && node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))
-  if (node === undefined || place === undefined || !comparable) return 'theirs'
-  const same = await isSame(parts, node, place, entry, signal, known === 'unsure' ? Infinity : undefined)
-  return same ? 'ours' : 'theirs'
+  return isMove && (await hasArrived(parts, from, place, entry, known, signal)) ? 'ours' : 'theirs'
 }
 
-/** The object of a move or copy: the same version, the same bytes, or the only one left of the two. */
+/** The object of a move or copy, not all of which is here: the same version, the same bytes, or the only one left of the two. */
 async function hasArrived(
   parts: QueueParts,
   from: RemoteRow,
   place: RemotePlace,
   entry: RemoteEntry,
-  known: 'no' | 'unsure',
+  known: Likeness,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (entry.type !== from.type || entry.size !== from.size) return false
   if (entry.rev === from.rev) return true
   const source = parts.places.placeOfRemote(from)
   const original = source === undefined ? null : await parts.connector.stat(source, 'file', signal)
-  if (source === undefined || original === null || original.rev !== from.rev) return known === 'unsure'
-  return isSameThere(parts, source, original, place, entry, signal)
+  if (source !== undefined && original?.rev === from.rev) return isSameThere(parts, source, original, place, entry, signal)
+  return known === 'time' && parts.connector.capabilities.move !== 'none'
 }
 
 /** A folder that was on its way is there, and not any more where it came from: it arrived. */

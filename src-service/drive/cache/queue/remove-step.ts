@@ -2,7 +2,7 @@ import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { shownName } from '../places.ts'
 import type { RemoteRow } from '../tree.ts'
-import { isWhatWasSent } from './identity.ts'
+import { likeness } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 
@@ -91,7 +91,7 @@ export async function keepFolderStep(parts: QueueParts, row: RemoteRow, place: R
 
 function isKnown({ connector }: QueueParts, queued: QueueRow, row: RemoteRow, entry: RemoteEntry): boolean {
   if (row.content > 0 && entry.rev === row.rev) return true
-  return queued.sent !== 0 && isWhatWasSent(entry, queued, connector) === 'yes'
+  return queued.sent !== 0 && likeness(entry, queued, connector) === 'yes'
 }
 
 function gone(parts: QueueParts, row: RemoteRow): StepResult {
