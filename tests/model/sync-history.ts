@@ -257,7 +257,7 @@ export class History {
     const files = (all: Record<string, string>): Record<string, string> =>
       cloud.capabilities.realFolders ? all : Object.fromEntries(Object.entries(all).filter(([path]) => !path.endsWith('/')))
     const shown = Object.fromEntries(Object.entries(files(ours)).map(([path, text]) => [path.replaceAll(/ \((folder|file)\)/g, ''), text]))
-    assert.deepEqual(shown, files(theirs))
+    assert.deepEqual(shown, files(theirs), `here ${JSON.stringify(shown, null, 1)}, there ${JSON.stringify(files(theirs), null, 1)}`)
     const found = new Set(Object.values(theirs))
     for (const [text, how] of this.wanted) assert.ok(found.has(text), `${text} (${how}) is lost`)
     assert.deepEqual(
