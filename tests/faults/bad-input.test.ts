@@ -219,7 +219,9 @@ describe('a provider that misbehaves while its drive is in use', () => {
       head -c 3000000 /dev/urandom > "${writer.folder}/big"; cp "${writer.folder}/big" "${theirs}/big"`)
     await writer.uploaded('drive')
   })
-  afterAll(() => cloud.[Symbol.asyncDispose]())
+  afterAll(async () => {
+    if (noMinio === null && noMounts === null) await cloud[Symbol.asyncDispose]()
+  })
   beforeEach(async ({ skip, onTestFinished }) => {
     skip(noMinio !== null || noMounts !== null, noMinio ?? noMounts ?? '')
     proxy = await startChaosProxy(cloud.account.set['endpoint'] ?? '')
