@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { file_grpc_health_v1_health } from './gen/grpc/health/v1/health_pb.js'
 import { file_cloudmoor_v1_mount } from './gen/cloudmoor/v1/mount_pb.js'
+import { file_cloudmoor_v1_system } from './gen/cloudmoor/v1/system_pb.js'
 import { findPolicyFaults, loadContract } from './policy-faults.ts'
 
 const run = promisify(execFile)
@@ -31,6 +32,16 @@ it('a field that names a mount is found when the policy does not name it', () =>
   const planted = Object.create(list, { input: { value: get.input }, name: { value: 'Planted' } })
   const file: DescFile = Object.create(file_cloudmoor_v1_mount, { services: { value: [{ methods: [planted] }] } })
   expect(findPolicyFaults([file])).toEqual(["cloudmoor.v1.MountService.Planted carries a mount in id, but mount_field is ''"])
+})
+
+it('an answer that tells of mounts is found when it is neither filtered nor about one', () => {
+  const version = file_cloudmoor_v1_system.services[0]?.methods.find((method) => method.name === 'GetVersion')
+  const list = file_cloudmoor_v1_mount.services[0]?.methods.find((method) => method.name === 'ListMounts')
+  if (version === undefined || list === undefined) throw new Error('the contract has changed')
+  // GetVersion's policy on an answer with mounts.
+  const planted = Object.create(version, { output: { value: list.output }, name: { value: 'Planted' } })
+  const file: DescFile = Object.create(file_cloudmoor_v1_system, { services: { value: [{ methods: [planted] }] } })
+  expect(findPolicyFaults([file])).toContain('cloudmoor.v1.SystemService.Planted tells of mounts, but is not filtered')
 })
 
 it('the committed code is what the contract generates', async () => {

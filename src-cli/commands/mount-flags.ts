@@ -19,6 +19,7 @@ export interface MountFlags {
   readonly gid?: number
   readonly umask?: number
   readonly shared?: boolean
+  readonly label?: readonly string[]
   readonly option: readonly string[]
 }
 
@@ -32,6 +33,7 @@ export function withMountFlags(command: Command): Command {
     .option('--uid <uid>', 'owner of files that have none of their own', wholeFlag)
     .option('--gid <gid>', 'group of files that have none of their own', wholeFlag)
     .option('--umask <mask>', 'bits taken from the default modes, octal', umaskFlag)
+    .option('--label <word>', 'a word by which grants name it; repeatable, replaces all of them, "" for none', collectLabel)
     .option('--shared', 'other mounts may write to the same remote folder')
     .option(
       '-o, --option <key=value>',
@@ -39,6 +41,10 @@ export function withMountFlags(command: Command): Command {
       collect,
       [],
     )
+}
+
+function collectLabel(label: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), label]
 }
 
 const optionNames = ['fsync', 'attributes', 'freshness', 'xattrs', 'writeBackSeconds'] as const
@@ -68,6 +74,7 @@ export function mountFields(flags: MountFlags): MountFields {
     ...(flags.gid === undefined ? {} : { gid: flags.gid }),
     ...(flags.umask === undefined ? {} : { umask: flags.umask }),
     ...(flags.shared === undefined ? {} : { shared: flags.shared }),
+    ...(flags.label === undefined ? {} : { labels: flags.label.filter((label) => label !== '') }),
     ...(flags.option.length === 0 ? {} : { options }),
   }
 }

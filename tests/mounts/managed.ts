@@ -92,7 +92,7 @@ export class Managed {
   create(name: string, spec: Partial<MountSpec> = {}): Promise<Mount> {
     return this.call('create', {
       ...{ name, providerId: 'local', remoteRoot: name, path: this.folder(name), cacheSize: null, cacheDir: '', readOnly: false },
-      ...{ access: 'owner', uid: null, gid: null, umask: null, shared: false, options: {}, ...spec },
+      ...{ access: 'owner', uid: null, gid: null, umask: null, shared: false, labels: [], options: {}, ...spec },
     })
   }
 

@@ -1,6 +1,6 @@
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { CapabilityCheck } from '../../src-service/control/providers/account.ts'
-import type { Mount, MountManager, MountStatus, Transfer } from '../../src-service/control/mounts/mount-manager-contract.ts'
+import type { Mount, MountEvent, MountManager, MountStatus, Transfer } from '../../src-service/control/mounts/mount-manager-contract.ts'
 import type { MountRecord, OptionValue } from '../../src-service/control/store/records.ts'
 import type { MountTable } from '../../src-service/control/store/store.ts'
 
@@ -23,6 +23,13 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     cache: { bytes: 10, limit: 1000, dirtyBytes: 5 },
     hidden: 0,
   }
+  const listeners = new Set<(event: MountEvent) => void>()
+  const tell = (event: MountEvent) => listeners.forEach((listener) => listener(event))
+  const changed = (record: MountRecord): Mount => {
+    const mount = view(record)
+    tell({ kind: 'changed', mount })
+    return mount
+  }
   const view = (record: MountRecord): Mount => ({ record, status: statuses.get(record.id) ?? stopped })
 
   const fake: FakeMountManager = {
@@ -32,7 +39,7 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     get: async (id) => view(await table.get(id)),
     create: async (spec, request) => {
       const defaults = { cacheSize: spec.cacheSize ?? 1e9, uid: spec.uid ?? 1, gid: spec.gid ?? 1, umask: spec.umask ?? 0o22 }
-      return view(await table.insert({ ...spec, ...defaults, id: `id-${spec.name}`, enabled: false, managedBy: 'api' }, request))
+      return changed(await table.insert({ ...spec, ...defaults, id: `id-${spec.name}`, enabled: false, managedBy: 'api' }, request))
     },
     update: async (id, revision, patch) => {
       const { record } = view(await table.get(id))
@@ -41,9 +48,12 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       const { cacheSize, uid, gid, umask, ...rest } = patch
       const numbers = { cacheSize, uid, gid, umask }
       const given = Object.fromEntries(Object.entries(numbers).filter((entry) => typeof entry[1] === 'number'))
-      return view(await table.update(id, revision, { ...rest, ...given, options }))
+      return changed(await table.update(id, revision, { ...rest, ...given, options }))
     },
-    remove: (id, revision) => table.remove(id, revision),
+    remove: async (id, revision) => {
+      await table.remove(id, revision)
+      tell({ kind: 'removed', mountId: id })
+    },
     start: async (id) => {
       const record = await table.update(id, null, { enabled: true })
       statuses.set(id, { ...stopped, state: 'mounted', workerPid: 4711, conditions: [{ kind: 'offline', since: 5, reason: 'no network' }] })
@@ -54,7 +64,10 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       statuses.delete(id)
       return view(await table.update(id, null, { enabled: false }))
     },
-    watch: () => () => {},
+    watch: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     fileState: async (id, path) => {
       await table.get(id)
       return { path, state: 'queued', type: 'file', size: 3, localBytes: 3, reason: 'waits', localOnly: ['owner'] }

@@ -61,7 +61,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
       },
       restart: () => {},
     },
-    peerCredentials: () => ({ uid: process.getuid?.() ?? -1 }),
+    peerCredentials: () => ({ uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 }),
     ...parts,
   })
   return {

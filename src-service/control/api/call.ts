@@ -1,8 +1,23 @@
 import { createContextKey } from '@connectrpc/connect'
+import type { ContextValues } from '@connectrpc/connect'
+import { CloudError } from '../../common/errors.ts'
+import type { Sight } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
 
 /** Who calls; null until a listener has said so. */
 export const principalKey = createContextKey<Principal | null>(null, { description: 'principal' })
+
+/** What the caller sees; null until the guard has let the call in. */
+export const sightKey = createContextKey<Sight | null>(null, { description: 'sight' })
+
+/** What a `filtered` method answers with holds only what this sees. */
+export function sightOf(context: { readonly values: ContextValues }): Sight {
+  return context.values.get(sightKey) ?? nobody()
+}
+
+function nobody(): never {
+  throw new CloudError('internal', 'a call that did not pass the guard')
+}
 
 /** Header of requests and answers with the id under which the log has the call. */
 export const correlationHeader = 'cloudmoor-correlation-id'

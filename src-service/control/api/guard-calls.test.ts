@@ -1,13 +1,18 @@
 import type { DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
 import type { Interceptor, ServiceImpl, Transport } from '@connectrpc/connect'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readError } from '../../../proto/client/read-error.ts'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
+import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import { loadContract } from '../../../proto/policy-faults.ts'
+import { CloudError } from '../../common/errors.ts'
 import { correlationId } from '../../common/telemetry/correlation.ts'
 import type { Log } from '../../common/telemetry/log.ts'
+import { createGrants } from '../users/grants.ts'
+import { allMounts } from '../users/principal.ts'
 import type { Principal, Role } from '../users/principal.ts'
 import { principalKey } from './call.ts'
 import { guardCalls } from './guard-calls.ts'
@@ -22,18 +27,24 @@ const log: Log = {
 }
 
 /** A transport to `service` whose methods do `work`, called by `principal`. */
-function transportTo(service: DescService, work: (method: string) => unknown, principal: Principal | null, maxStreams = 10): Transport {
+function transportTo(
+  service: DescService,
+  work: (method: string) => unknown,
+  principal: Principal | null,
+  maxStreams = 10,
+  grants = createGrants(),
+): Transport {
   const identify: Interceptor = (next) => (request) => {
     request.contextValues.set(principalKey, principal)
     return next(request)
   }
   const methods = service.methods.map((method) => [method.localName, () => work(method.name)])
   return createRouterTransport((router) => router.service(service, Object.fromEntries(methods) as Partial<ServiceImpl<DescService>>), {
-    router: { interceptors: [identify, guardCalls(log, maxStreams)] },
+    router: { interceptors: [identify, guardCalls({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams })] },
   })
 }
 
-const admin: Principal = { name: 'local:1', role: 'admin' }
+const admin: Principal = { name: 'local:1', role: 'admin', scope: allMounts, ended: null }
 
 it('lets a role call what it may, and nothing else', async () => {
   const services = (await loadContract()).flatMap((file) => file.services)
@@ -45,7 +56,7 @@ it('lets a role call what it may, and nothing else', async () => {
         called.push(method)
         return {}
       }
-      const transport = transportTo(service, work, { name: 'x', role })
+      const transport = transportTo(service, work, { name: 'x', role, scope: allMounts, ended: null })
       const methods = service.methods.filter(isUnary)
       for (const method of methods) {
         const allowed = roles.indexOf(role) >= roles.indexOf(policyOf(method).role)
@@ -87,6 +98,90 @@ it('gives the work its correlation id and records changes', async () => {
   await client.getVersion({})
   expect(lines).toEqual(['info call done'])
 })
+
+describe('a grant over some mounts', () => {
+  const grants = createGrants()
+  grants.refresh([
+    { id: 'm1', providerId: 'p1', labels: ['team-a'] },
+    { id: 'm2', providerId: 'p2', labels: [] },
+  ])
+  const narrow: Record<string, Principal> = {
+    mounts: { name: 'x', role: 'operator', scope: { kind: 'mounts', mountIds: ['m1'] }, ended: null },
+    label: { name: 'y', role: 'operator', scope: { kind: 'label', label: 'team-a' }, ended: null },
+  }
+
+  it.each(Object.keys(narrow))('of kind %s: what lies outside does not exist', async (kind) => {
+    const principal = narrow[kind] ?? admin
+    const outcome = (call: Promise<unknown>) =>
+      call.then(
+        () => 'done',
+        (caught: unknown) => readError(caught).reason,
+      )
+    const mounts = createClient(
+      MountService,
+      transportTo(MountService, () => ({}), principal, 10, grants),
+    )
+    const providers = createClient(
+      ProviderService,
+      transportTo(ProviderService, () => ({}), principal, 10, grants),
+    )
+    expect(await outcome(mounts.getMount({ id: 'm1' }))).toBe('done')
+    expect(await outcome(mounts.getMount({ id: 'm2' }))).toBe('NOT_FOUND')
+    expect(await outcome(mounts.getMount({ id: 'absent' }))).toBe('NOT_FOUND')
+    expect(await outcome(mounts.getMount({}))).toBe('PERMISSION')
+    expect(await outcome(mounts.updateMount({ mount: { id: 'm2' } }))).toBe('NOT_FOUND')
+    expect(await outcome(mounts.updateMount({ mount: { id: 'm1', providerId: 'p2' } }))).toBe('NOT_FOUND')
+    expect(await outcome(mounts.createMount({ mount: { providerId: 'p1' } }))).toBe('PERMISSION')
+    expect(await outcome(mounts.listMounts({}))).toBe('done')
+    expect(await outcome(providers.getProvider({ id: 'p1' }))).toBe('done')
+    expect(await outcome(providers.getProvider({ id: 'p2' }))).toBe('NOT_FOUND')
+    const logs = createClient(LogService, transportTo(LogService, noLines, principal, 10, grants))
+    expect(await outcome(drain(logs.tailLogs({ mountId: 'm1' })))).toBe('done')
+    expect(await outcome(drain(logs.tailLogs({ mountId: 'm2' })))).toBe('NOT_FOUND')
+  })
+
+  it('follows the labels of the mounts', () => {
+    const label = narrow['label'] ?? admin
+    const sight = grants.sightOf(label)
+    expect(sight.mount('m2')).toBe(false)
+    grants.changed({ id: 'm2', providerId: 'p2', labels: ['team-a'] })
+    expect([sight.mount('m2'), sight.provider('p2'), sight.whole]).toEqual([true, true, false])
+    grants.removed('m2')
+    expect(grants.grantAllows(label, 'm2')).toBe(false)
+    expect(grants.grantAllows(admin, 'm2')).toBe(true)
+  })
+})
+
+it('ends a call, and a stream within a second, with the login it came in with', async () => {
+  const login = new AbortController()
+  const principal: Principal = { ...admin, ended: login.signal }
+  async function* endless() {
+    yield {}
+    await new Promise(() => {})
+  }
+  const client = createClient(LogService, transportTo(LogService, endless, principal))
+  const stream = client.tailLogs({})[Symbol.asyncIterator]()
+  await stream.next()
+  const rest = stream.next()
+  const started = performance.now()
+  login.abort(new CloudError('permission', 'the token was revoked', { code: 'LOGIN_NEEDED' }))
+  const ended: unknown = await rest.catch((caught: unknown) => caught)
+  expect(performance.now() - started).toBeLessThan(1000)
+  expect(readError(ended).reason).toBe('LOGIN_NEEDED')
+  const again: unknown = await client
+    .tailLogs({})
+    [Symbol.asyncIterator]()
+    .next()
+    .catch((caught: unknown) => caught)
+  expect(readError(again).reason).toBe('LOGIN_NEEDED')
+})
+
+async function* noLines() {}
+
+async function drain(stream: AsyncIterable<unknown>): Promise<void> {
+  const seen: unknown[] = []
+  for await (const each of stream) seen.push(each)
+}
 
 it('opens so many streams and counts those that ended', async () => {
   async function* endless() {

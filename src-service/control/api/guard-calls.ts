@@ -4,8 +4,10 @@ import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
 import { withCorrelation } from '../../common/telemetry/correlation.ts'
 import type { Log } from '../../common/telemetry/log.ts'
-import { hasRole } from '../users/principal.ts'
-import { correlationHeader, principalKey } from './call.ts'
+import type { Grants } from '../users/grants.ts'
+import type { Principal } from '../users/principal.ts'
+import { admitCaller, admitRequest } from './admit-call.ts'
+import { correlationHeader, principalKey, sightKey } from './call.ts'
 import { policyOf } from './policies.ts'
 import type { MethodPolicy } from './policies.ts'
 import { toWireError } from './wire-errors.ts'
@@ -13,12 +15,39 @@ import { toWireError } from './wire-errors.ts'
 type Request = UnaryRequest | StreamRequest
 type Response = UnaryResponse | StreamResponse
 
+export interface GuardParts {
+  readonly log: Log
+  readonly grants: Grants
+  /** Makes sure that the grants know the mounts as they are now. */
+  readonly refreshGrants: (signal: AbortSignal) => Promise<void>
+  readonly maxStreams: number
+}
+
 /**
- * The one place that every call passes: gives it its correlation id, checks the caller against the method's policy, sets its
- * deadline, counts streams, records it, and makes of whatever fails the error that the client sees.
+ * The one place that every call passes: gives it its correlation id, checks caller and request against the method's policy, sets its
+ * deadline, counts streams, records it, and makes of whatever fails the error that the client sees. A call ends with the login that
+ * it came in with.
  */
-export function guardCalls(log: Log, maxStreams: number): Interceptor {
+export function guardCalls({ log, grants, refreshGrants, maxStreams }: GuardParts): Interceptor {
   let streams = 0
+
+  function admitTo(request: Request, principal: Principal, policy: MethodPolicy): Request {
+    const sight = grants.sightOf(principal)
+    request.contextValues.set(sightKey, sight)
+    if (!request.stream) {
+      admitRequest(principal, sight, policy, request.message)
+      return request
+    }
+    const { message } = request
+    async function* checked() {
+      for await (const each of message) {
+        admitRequest(principal, sight, policy, each)
+        yield each
+      }
+    }
+    return { ...request, message: checked() }
+  }
+
   return (next) => (request) => {
     const correlationId = readCorrelationId(request.header.get(correlationHeader))
     const method = `${request.service.typeName}.${request.method.name}`
@@ -35,15 +64,20 @@ export function guardCalls(log: Log, maxStreams: number): Interceptor {
     }
 
     async function run(): Promise<Response> {
-      const signal = deadlineOf(policy, request.signal)
+      const principal = request.contextValues.get(principalKey)
+      const signal = deadlineOf(policy, request.signal, principal?.ended ?? null)
       try {
-        admit(request, policy)
+        if (principal === null) throw new CloudError('internal', 'a call without a principal')
+        admitCaller(principal, policy)
+        if (principal.scope.kind !== 'all') await refreshGrants(signal)
+        const checked = admitTo(request, principal, policy)
         if (request.stream && streams >= maxStreams) {
           throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
         }
-        const response = await orAborted(next({ ...request, signal }), signal)
+        const response = await orAborted(next({ ...checked, signal }), signal)
         response.header.set(correlationHeader, correlationId)
-        if (policy.recorded) log.write('info', 'call done', { method, principal: principalName(request), milliseconds: since(started) })
+        if (policy.audit !== 'read')
+          log.write('info', 'call done', { method, principal: principalName(request), milliseconds: since(started) })
         if (!response.stream) return response
         streams++
         let open = true
@@ -53,7 +87,7 @@ export function guardCalls(log: Log, maxStreams: number): Interceptor {
         }
         // A stream that nobody ever reads from ends with its call.
         signal.addEventListener('abort', over, { once: true })
-        return { ...response, message: guardStream(response.message, correlationId, (caught) => fail(caught, signal), over) }
+        return { ...response, message: guardStream(response.message, correlationId, signal, (caught) => fail(caught, signal), over) }
       } catch (caught) {
         return fail(caught, signal)
       }
@@ -76,16 +110,9 @@ function readCorrelationId(given: string | null): string {
   return given !== null && /^[A-Za-z0-9-]{8,64}$/.test(given) ? given : newId()
 }
 
-function admit(request: Request, policy: MethodPolicy): void {
-  const principal = request.contextValues.get(principalKey)
-  if (principal === null) throw new CloudError('internal', 'a call without a principal')
-  if (!hasRole(principal, policy.role)) {
-    throw new CloudError('permission', `this needs the role ${policy.role}; ${principal.name} is ${principal.role}`)
-  }
-}
-
-function deadlineOf(policy: MethodPolicy, client: AbortSignal): AbortSignal {
-  return policy.deadlineMs === null ? client : AbortSignal.any([client, AbortSignal.timeout(policy.deadlineMs)])
+function deadlineOf(policy: MethodPolicy, client: AbortSignal, login: AbortSignal | null): AbortSignal {
+  const limits = [...(login === null ? [] : [login]), ...(policy.deadlineMs === null ? [] : [AbortSignal.timeout(policy.deadlineMs)])]
+  return limits.length === 0 ? client : AbortSignal.any([client, ...limits])
 }
 
 /** Rejects with the signal's reason as soon as it is aborted, also if the work does not look at it. */
@@ -101,13 +128,17 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 async function* guardStream<T>(
   messages: AsyncIterable<T>,
   correlationId: string,
+  signal: AbortSignal,
   fail: (caught: unknown) => never,
   over: () => void,
 ): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const step = await withCorrelation(correlationId, () => iterator.next())
+      const step = await orAborted(
+        withCorrelation(correlationId, () => iterator.next()),
+        signal,
+      )
       if (step.done === true) return
       yield step.value
     }
@@ -115,7 +146,8 @@ async function* guardStream<T>(
     fail(caught)
   } finally {
     over()
-    await iterator.return?.()
+    // Work that still waits for something does not hold up the end.
+    void iterator.return?.().catch(() => {})
   }
 }
 
@@ -124,6 +156,7 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
   if (caught instanceof CloudError) return caught
   if (signal.aborted) {
     const reason: unknown = signal.reason
+    if (reason instanceof CloudError) return reason
     if (reason instanceof ConnectError) return fromLibrary(reason)
     if (reason instanceof Error && reason.name === 'TimeoutError')
       return new CloudError('timeout', 'the call took too long', { cause: caught })

@@ -13,7 +13,9 @@ import { loadNative } from '../../common/native/load-native.ts'
 import type { Native } from '../../common/native/native.ts'
 import { openLog } from '../../common/telemetry/log.ts'
 import type { Log } from '../../common/telemetry/log.ts'
-import { principalOfPeer } from '../users/principal.ts'
+import { principalOfPeer } from '../users/local-peer.ts'
+import { allMounts } from '../users/principal.ts'
+import type { Role } from '../users/principal.ts'
 import { openListener } from './listener.ts'
 import type { Listener, ListenerOptions } from './listener.ts'
 import { descriptorOf } from './peer.ts'
@@ -31,7 +33,7 @@ beforeEach(async () => {
   options = {
     socketPath: join(folder, 'run', 'service.sock'),
     folderMode: 0o700,
-    admit: () => ({ name: 'local:me', role: 'admin' }),
+    admit: () => ({ name: 'local:me', role: 'admin', scope: allMounts, ended: null }),
     handle: (request, response, principal) => {
       if (request.url === '/slow') return
       response.end(`${principal.name} over ${request.httpVersion}`)
@@ -205,10 +207,13 @@ describe('a path that is taken', () => {
 })
 
 it('lets in this user and root, and nobody else', () => {
-  expect(principalOfPeer(1000, 1000)).toEqual({ name: 'local:1000', role: 'admin' })
-  expect(principalOfPeer(0, 1000)).toEqual({ name: 'local:0', role: 'admin' })
-  expect(principalOfPeer(1001, 1000)).toBeNull()
-  expect(principalOfPeer(65534, 0)).toBeNull()
+  const peer = (uid: number, ownUid: number, groupRole: Role | null = null) => principalOfPeer({ uid, gid: uid }, { ownUid, groupRole })
+  expect(peer(1000, 1000)).toEqual({ name: 'local:1000', role: 'admin', scope: allMounts, ended: null })
+  expect(peer(0, 1000)).toMatchObject({ name: 'local:0', role: 'admin' })
+  expect(peer(1001, 1000)).toBeNull()
+  expect(peer(65534, 0)).toBeNull()
+  expect(peer(1001, 999, 'operator')).toMatchObject({ name: 'local:1001', role: 'operator' })
+  expect(peer(999, 999, 'read-only')).toMatchObject({ role: 'admin' })
 })
 
 describe('the other end', () => {
@@ -218,7 +223,8 @@ describe('the other end', () => {
   } catch (caught) {
     if (CloudError.from(caught).kind !== 'unsupported') throw caught
   }
-  const admit = (socket: Socket) => principalOfPeer(native?.peerCredentials(descriptorOf(socket)).uid ?? -1, ownUid)
+  const admit = (socket: Socket) =>
+    principalOfPeer(native?.peerCredentials(descriptorOf(socket)) ?? { uid: -1, gid: -1 }, { ownUid, groupRole: null })
 
   it.skipIf(native === null)('is asked of the kernel', async () => {
     await open({ admit })

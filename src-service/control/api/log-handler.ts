@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect'
 import { LogLevel } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import type { LogService, TailLogsRequest } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { pause, systemClock } from '../../common/clock.ts'
+import { sightOf } from './call.ts'
 import { openLogReader } from './log-reader.ts'
 import type { LogLine } from './log-reader.ts'
 import { readLimit, writeTime } from './wire-values.ts'
@@ -20,8 +21,12 @@ const levels: Readonly<Record<LogLine['level'], LogLevel>> = {
 /** LogService out of the log files of a folder. Nothing is buffered for a slow client: the lines wait in their files. */
 export function logHandler(folder: string): ServiceImpl<typeof LogService> {
   return {
-    tailLogs: async function* (request, { signal }) {
-      const wanted = wantedBy(request)
+    tailLogs: async function* (request, context) {
+      const { signal } = context
+      const sight = sightOf(context)
+      const asked = wantedBy(request)
+      // What is about no mount may be about any.
+      const wanted = (line: LogLine) => asked(line) && (line.mountId === '' ? sight.whole : sight.mount(line.mountId))
       const count = readLimit('lines', request.lines, 100, 10_000)
       const reader = openLogReader(folder)
       try {

@@ -4,6 +4,7 @@ import { CreateMountRequestSchema } from '../../../proto/gen/cloudmoor/v1/mount_
 import type { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
+import { sightOf } from './call.ts'
 import type { CreateOnce } from './create-once.ts'
 import { changeableMountFields, readMountPatch, readMountSpec, writeMount } from './mount-wire.ts'
 import { pageOf } from './page.ts'
@@ -12,8 +13,10 @@ import { checkMask, readDuration, readEtag } from './wire-values.ts'
 /** MountService in terms of `MountManager`. */
 export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImpl<typeof MountService> {
   return {
-    listMounts: async (request, { signal }) => {
-      const { entries, nextPageToken } = pageOf(await mounts.list(signal), (mount) => mount.record.name, request)
+    listMounts: async (request, context) => {
+      const sight = sightOf(context)
+      const seen = (await mounts.list(context.signal)).filter(({ record }) => sight.mount(record.id))
+      const { entries, nextPageToken } = pageOf(seen, (mount) => mount.record.name, request)
       return { mounts: entries.map(writeMount), nextPageToken }
     },
 
@@ -29,10 +32,13 @@ export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImp
       return { mount: writeMount(await mounts.get(id, signal)) }
     },
 
-    updateMount: async (request, { signal }) => {
+    updateMount: async (request, context) => {
+      const { signal } = context
       const given = request.mount ?? missing()
       const paths = request.updateMask?.paths ?? []
       checkMask(paths, changeableMountFields)
+      if (paths.includes('labels') && !sightOf(context).whole)
+        throw new CloudError('permission', 'labels say which grants cover a mount: changing them needs a grant over all mounts')
       const stored = await mounts.get(given.id, signal)
       const patch = readMountPatch(given, paths, stored.record.options)
       return { mount: writeMount(await mounts.update(given.id, readEtag(given.etag), patch, signal)) }

@@ -7,7 +7,18 @@ import type { Options } from '../store/records.ts'
 import { readInteger, readOptionChange, readOptions, writeEtag, writeManagedBy, writeQueue, writeTime } from './wire-values.ts'
 
 /** What UpdateMount can change, besides options. */
-export const changeableMountFields = ['name', 'path', 'cache_size', 'read_only', 'access', 'uid', 'gid', 'umask', 'shared'] as const
+export const changeableMountFields = [
+  'name',
+  'path',
+  'cache_size',
+  'read_only',
+  'access',
+  'uid',
+  'gid',
+  'umask',
+  'shared',
+  'labels',
+] as const
 
 export function readMountSpec(mount: WireMount): MountSpec {
   return {
@@ -23,6 +34,7 @@ export function readMountSpec(mount: WireMount): MountSpec {
     gid: mount.gid ?? null,
     umask: mount.umask ?? null,
     shared: mount.shared,
+    labels: mount.labels,
     options: readOptions(mount.options),
   }
 }
@@ -39,6 +51,7 @@ export function readMountPatch(mount: WireMount, paths: readonly string[], store
     ...(has('gid') ? { gid: mount.gid ?? null } : {}),
     ...(has('umask') ? { umask: mount.umask ?? null } : {}),
     ...(has('shared') ? { shared: mount.shared } : {}),
+    ...(has('labels') ? { labels: mount.labels } : {}),
     options: readOptionChange(paths, mount.options, stored),
   }
 }
@@ -76,6 +89,7 @@ export function writeMount({ record, status }: Mount): MessageInitShape<typeof M
     gid: record.gid,
     umask: record.umask,
     shared: record.shared,
+    labels: [...record.labels],
     options: { ...record.options },
     enabled: record.enabled,
     status: writeStatus(status),

@@ -18,12 +18,14 @@ import type { Log } from '../../common/telemetry/log.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
 import type { RequestTable } from '../store/store.ts'
-import { principalOfPeer } from '../users/principal.ts'
+import { createGrants } from '../users/grants.ts'
+import { principalOfPeer } from '../users/local-peer.ts'
 import type { Vault } from '../vault/vault.ts'
 import { browseHandler } from './browse-handler.ts'
 import { principalKey } from './call.ts'
 import { createOnce } from './create-once.ts'
 import { fileHandler } from './file-handler.ts'
+import { followMounts } from './follow-mounts.ts'
 import { guardCalls } from './guard-calls.ts'
 import { healthHandler } from './health-handler.ts'
 import { openListener } from './listener.ts'
@@ -51,7 +53,7 @@ export interface ApiParts {
   readonly vault: Vault
   readonly service: ServiceControl
   /** SO_PEERCRED of a connected socket: `native.peerCredentials`. */
-  readonly peerCredentials: (descriptor: number) => { readonly uid: number }
+  readonly peerCredentials: (descriptor: number) => { readonly uid: number; readonly gid: number }
 }
 
 export interface Api {
@@ -69,10 +71,13 @@ export async function openApi(parts: ApiParts): Promise<Api> {
   const routes = routesOf(parts)
   for (const { service } of routes) service.methods.forEach(policyOf)
 
+  const grants = createGrants()
+  const followed = await followMounts(grants, parts.mounts)
+
   const principals = new WeakMap<object, Parameters<typeof handle>[2]>()
   const adapter = connectNodeAdapter({
     routes: (router) => routes.forEach(({ add }) => add(router)),
-    interceptors: [guardCalls(parts.log, maxStreams)],
+    interceptors: [guardCalls({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams })],
     readMaxBytes: maxRequestBytes,
     writeMaxBytes: maxAnswerBytes,
     shutdownSignal: ending.signal,
@@ -86,7 +91,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
   const listener = await openListener({
     socketPath: parts.places.socket,
     folderMode: parts.places.kind === 'system' ? 0o750 : 0o700,
-    admit: (socket: Socket) => principalOfPeer(parts.peerCredentials(descriptorOf(socket)).uid, ownUid()),
+    admit: (socket: Socket) => principalOfPeer(parts.peerCredentials(descriptorOf(socket)), { ownUid: ownUid(), groupRole: null }),
     handle,
     log: parts.log,
   })
@@ -94,6 +99,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
     close: async (graceMs) => {
       ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
       await listener.close(graceMs)
+      followed.end()
     },
   }
 }

@@ -8,6 +8,7 @@ import { Secret } from '../../common/secret.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import type { CapabilityCheck } from '../providers/account.ts'
 import type { Provider, Providers } from '../providers/providers.ts'
+import { sightOf } from './call.ts'
 import type { CreateOnce } from './create-once.ts'
 import { pageOf } from './page.ts'
 import { checkMask, readEtag, readOptionChange, readOptions, writeEtag, writeManagedBy, writeTime } from './wire-values.ts'
@@ -17,8 +18,10 @@ export function providerHandler(providers: Providers, once: CreateOnce): Service
   return {
     listProviderTypes: () => ({ providerTypes: providers.types.map(writeType) }),
 
-    listProviders: async (request) => {
-      const { entries, nextPageToken } = pageOf(await providers.list(), (provider) => provider.record.name, request)
+    listProviders: async (request, context) => {
+      const sight = sightOf(context)
+      const seen = (await providers.list()).filter(({ record }) => sight.provider(record.id))
+      const { entries, nextPageToken } = pageOf(seen, (provider) => provider.record.name, request)
       return { providers: entries.map(writeProvider), nextPageToken }
     },
 

@@ -5,6 +5,7 @@ import type { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js
 import type { Mount, MountManager, QueueCounts } from '../mounts/mount-manager-contract.ts'
 import type { Vault } from '../vault/vault.ts'
 import { diagnoseVault } from '../vault/vault-diagnosis.ts'
+import { sightOf } from './call.ts'
 import type { ServiceControl } from './service-control.ts'
 import { readDuration, writeQueue, writeTime } from './wire-values.ts'
 
@@ -28,8 +29,9 @@ export function systemHandler(
   return {
     getVersion: () => ({ version: facts.version, apiLevel }),
 
-    getStatus: async (_request, { signal }) => {
-      const all = await mounts.list(signal)
+    getStatus: async (_request, context) => {
+      const sight = sightOf(context)
+      const all = (await mounts.list(context.signal)).filter(({ record }) => sight.mount(record.id))
       return {
         version: facts.version,
         pid: process.pid,

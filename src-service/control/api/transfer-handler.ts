@@ -3,6 +3,7 @@ import { TransferKind, TransferState } from '../../../proto/gen/cloudmoor/v1/tra
 import type { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { MountManager, Transfer } from '../mounts/mount-manager-contract.ts'
+import { sightOf } from './call.ts'
 import { readInteger, readLimit, writeTime } from './wire-values.ts'
 
 const kinds: Readonly<Record<Transfer['direction'], TransferKind>> = {
@@ -21,13 +22,15 @@ const states: Readonly<Record<Transfer['state'], TransferState>> = {
 /** TransferService in terms of `MountManager`. */
 export function transferHandler(mounts: MountManager): ServiceImpl<typeof TransferService> {
   return {
-    listTransfers: async (request, { signal }) => {
+    listTransfers: async (request, context) => {
+      const { signal } = context
+      const sight = sightOf(context)
       const limit = readLimit('limit', request.limit, 100, 1000)
       if (request.mountId !== '') {
         const transfers = await mounts.transfers(request.mountId, limit, signal)
         return { transfers: transfers.map((transfer) => writeTransfer(request.mountId, transfer)) }
       }
-      const ids = (await mounts.list(signal)).map((mount) => mount.record.id)
+      const ids = (await mounts.list(signal)).map((mount) => mount.record.id).filter((id) => sight.mount(id))
       const answers = await Promise.all(ids.map((id) => askOne(mounts, id, limit, signal)))
       return {
         transfers: answers.flatMap(({ id, transfers }) => (transfers ?? []).map((transfer) => writeTransfer(id, transfer))),

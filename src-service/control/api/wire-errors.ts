@@ -5,6 +5,7 @@ import { ErrorInfoSchema, RequestInfoSchema, RetryInfoSchema } from '../../../pr
 import type { CloudError, ErrorKind } from '../../common/errors.ts'
 import { safeText } from '../../common/telemetry/safe-fields.ts'
 import type { MountReason } from '../mounts/mount-manager-contract.ts'
+import type { AccessReason } from '../users/access-errors.ts'
 import type { VaultReason } from '../vault/vault-errors.ts'
 
 type ReasonName = keyof typeof ErrorReason
@@ -56,6 +57,7 @@ type ServiceReason =
   | 'HOME_IN_USE'
   | 'DATABASE_NEWER'
   | 'TOO_MANY_STREAMS'
+  | AccessReason
 
 /** Reasons that `CloudError.code` may name, with the status where it is not that of the kind. */
 const serviceReasons: Readonly<Record<ServiceReason & ReasonName, Code | null>> = {
@@ -84,6 +86,10 @@ const serviceReasons: Readonly<Record<ServiceReason & ReasonName, Code | null>> 
   VAULT_KEY: null,
   LAST_SLOT: null,
   NO_KEYCHAIN: Code.FailedPrecondition,
+  LOGIN_NEEDED: Code.Unauthenticated,
+  LOGIN_THROTTLED: Code.ResourceExhausted,
+  AUDIT_UNAVAILABLE: Code.Unavailable,
+  PATH_NOT_ALLOWED: null,
 }
 
 function isServiceReason(code: string | undefined): code is ServiceReason {

@@ -48,6 +48,7 @@ export interface MountSpec {
   readonly gid: number | null
   readonly umask: number | null
   readonly shared: boolean
+  readonly labels: readonly string[]
   /** As given, not yet checked: values may be strings for numbers and booleans. */
   readonly options: Options
 }

@@ -24,6 +24,7 @@ const spec: MountSpec = {
   gid: null,
   umask: null,
   shared: false,
+  labels: [],
   options: {},
 }
 

@@ -26,6 +26,7 @@ export interface KnownAccount {
 
 /** Below this not even one small file in progress would fit. */
 const minCacheSize = 1024 * 1024
+const maxLabels = 16
 
 /** A new record out of what was asked for. Throws `invalid` or `exists`, with what to do. */
 export function newMountRecord(spec: MountSpec, around: MountSurroundings): NewMount {
@@ -45,6 +46,7 @@ export function newMountRecord(spec: MountSpec, around: MountSurroundings): NewM
     gid: spec.gid ?? process.getgid?.() ?? 0,
     umask: spec.umask ?? 0o022,
     shared: spec.shared,
+    labels: normalizeLabels(spec.labels),
     options: spec.options,
     enabled: false,
   }
@@ -54,7 +56,7 @@ export function newMountRecord(spec: MountSpec, around: MountSurroundings): NewM
 
 /** What of a record changes. Throws as `newMountRecord`. */
 export function mountChange(record: MountRecord, patch: MountPatch, around: MountSurroundings): MountChange {
-  const { options: patched, cacheSize, uid, gid, umask, path, ...plain } = patch
+  const { options: patched, cacheSize, uid, gid, umask, path, labels, ...plain } = patch
   const change: MountChange = {
     ...plain,
     ...(path === undefined ? {} : { path: normalizeMountPath(path) }),
@@ -62,6 +64,7 @@ export function mountChange(record: MountRecord, patch: MountPatch, around: Moun
     ...(uid === undefined ? {} : { uid: uid ?? process.getuid?.() ?? 0 }),
     ...(gid === undefined ? {} : { gid: gid ?? process.getgid?.() ?? 0 }),
     ...(umask === undefined ? {} : { umask: umask ?? 0o022 }),
+    ...(labels === undefined ? {} : { labels: normalizeLabels(labels) }),
     ...(patched === undefined ? {} : { options: mergeOptions(record.options, patched) }),
   }
   checkMount({ ...record, ...change }, around)
@@ -148,6 +151,17 @@ function normalizeCacheDir(folder: string, hints: Pick<PlaceHints, 'env' | 'home
   throw new CloudError('invalid', `the cache folder ${plain} lies under ${cleaned}, where files are cleaned away`, {
     hint: 'It holds the only copy of files that are not uploaded yet: choose a folder that is kept.',
   })
+}
+
+/** Sorted, each once. */
+function normalizeLabels(labels: readonly string[]): string[] {
+  const wrong = labels.find((label) => !/^[a-z0-9._-]{1,63}$/.test(label))
+  if (wrong !== undefined || labels.length > maxLabels) {
+    throw new CloudError('invalid', wrong === undefined ? 'a mount has too many labels' : `'${wrong.slice(0, 80)}' cannot be a label`, {
+      hint: `At most ${maxLabels} labels, each of 1 to 63 characters out of a-z 0-9 . _ -`,
+    })
+  }
+  return [...new Set(labels)].sort()
 }
 
 function mergeOptions(stored: Options, patch: NonNullable<MountPatch['options']>): Options {

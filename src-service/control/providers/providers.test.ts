@@ -177,6 +177,7 @@ it('is removed with its secrets, but not while a mount uses it', async () => {
     gid: 0,
     umask: 0,
     shared: false,
+    labels: [],
   } as const
   await store.mounts.insert(
     { ...mount, id: 'm', name: 'drive', providerId: record.id, options: {}, enabled: false, managedBy: 'api' },

@@ -93,4 +93,10 @@ export const migrations: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 3,
+    sql: `
+      ALTER TABLE mounts ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
+    `,
+  },
 ]

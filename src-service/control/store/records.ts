@@ -46,6 +46,8 @@ export interface MountRecord extends ResourceRecord {
   readonly shared: boolean
   /** fsync, attributes, freshness, xattrs, writeBackSeconds: as they were given. */
   readonly options: Options
+  /** Words by which grants name it, sorted. */
+  readonly labels: readonly string[]
   /** It is to be mounted. */
   readonly enabled: boolean
 }

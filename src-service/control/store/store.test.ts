@@ -52,6 +52,7 @@ const drive: NewMount = {
   gid: 1000,
   umask: 0o22,
   shared: false,
+  labels: [],
   options: { fsync: 'remote' },
   enabled: false,
   managedBy: 'api',

@@ -33,6 +33,7 @@ export const mounts = sqliteTable('mounts', {
   umask: integer().notNull(),
   shared: integer({ mode: 'boolean' }).notNull(),
   options: text({ mode: 'json' }).$type<Options>().notNull(),
+  labels: text({ mode: 'json' }).$type<readonly string[]>().notNull(),
   enabled: integer({ mode: 'boolean' }).notNull(),
 })
 

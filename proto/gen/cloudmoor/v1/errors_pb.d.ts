@@ -430,6 +430,35 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_NO_KEYCHAIN = 124;
    */
   NO_KEYCHAIN = 124,
+
+  /**
+   * There is no login, or it is wrong, over or revoked. Code UNAUTHENTICATED.
+   *
+   * @generated from enum value: ERROR_REASON_LOGIN_NEEDED = 125;
+   */
+  LOGIN_NEEDED = 125,
+
+  /**
+   * Too many failed logins for this account or from this address; RetryInfo says when to try again. Code RESOURCE_EXHAUSTED.
+   *
+   * @generated from enum value: ERROR_REASON_LOGIN_THROTTLED = 126;
+   */
+  LOGIN_THROTTLED = 126,
+
+  /**
+   * The audit log cannot be written, so nothing may be changed. Code UNAVAILABLE.
+   *
+   * @generated from enum value: ERROR_REASON_AUDIT_UNAVAILABLE = 127;
+   */
+  AUDIT_UNAVAILABLE = 127,
+
+  /**
+   * The path lies outside of the folders that an administrator has set aside (settings `mountRoots`, `cacheRoots`). Code
+   * PERMISSION_DENIED.
+   *
+   * @generated from enum value: ERROR_REASON_PATH_NOT_ALLOWED = 128;
+   */
+  PATH_NOT_ALLOWED = 128,
 }
 
 /**

@@ -159,6 +159,14 @@ export declare type Mount = Message<"cloudmoor.v1.Mount"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 20;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Words by which grants name it (`team-a`), sorted; each 1 to 63 characters out of a-z 0-9 . _ -, at most 16. Only callers whose
+   * grant covers all mounts change them.
+   *
+   * @generated from field: repeated string labels = 21;
+   */
+  labels: string[];
 };
 
 /**

@@ -58,6 +58,13 @@ export declare type Policy = Message<"cloudmoor.v1.Policy"> & {
    * @generated from field: uint32 deadline_seconds = 6;
    */
   deadlineSeconds: number;
+
+  /**
+   * Only callers whose grant covers all mounts.
+   *
+   * @generated from field: bool whole_grant = 7;
+   */
+  wholeGrant: boolean;
 };
 
 /**

@@ -68,7 +68,7 @@ export declare type GetStatusRequest = Message<"cloudmoor.v1.GetStatusRequest"> 
 export declare const GetStatusRequestSchema: GenMessage<GetStatusRequest>;
 
 /**
- * How the service is.
+ * How the service is; its numbers are those of the mounts within the grant.
  *
  * @generated from message cloudmoor.v1.GetStatusResponse
  */
@@ -377,7 +377,7 @@ export declare const SystemService: GenService<{
     output: typeof GetVersionResponseSchema;
   },
   /**
-   * How the service is.
+   * How the service is; its numbers are those of the mounts within the grant.
    *
    * @generated from rpc cloudmoor.v1.SystemService.GetStatus
    */
