@@ -5,7 +5,7 @@ import type { PageIterator } from '../wrap-connector.ts'
 import { folderEntry } from './list-objects.ts'
 import { noKey } from './s3-client.ts'
 import type { S3Client } from './s3-client.ts'
-import { childOf, childrenOf, escapeXml, requiredText, textOf } from './s3-xml.ts'
+import { childOf, childrenOf, escapeXml, requiredText, textOf } from '../xml.ts'
 
 const longestList = 4 * 2 ** 20
 

@@ -4,7 +4,7 @@ import type { Precondition } from '../connector.ts'
 import { inParallel } from './in-parallel.ts'
 import type { S3Client } from './s3-client.ts'
 import type { S3Place } from './s3-place.ts'
-import { escapeXml, requiredText } from './s3-xml.ts'
+import { escapeXml, requiredText } from '../xml.ts'
 import { encodeKey } from './sign-v4.ts'
 import { conditionHeaders } from './write-object.ts'
 

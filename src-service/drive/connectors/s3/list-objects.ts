@@ -7,8 +7,8 @@ import { posixOfMetadata, typeOfMetadata } from './metadata.ts'
 import type { Metadata } from './metadata.ts'
 import type { S3Client, S3Request } from './s3-client.ts'
 import { folderKey, isShowable } from './s3-place.ts'
-import { childOf, childrenOf, decodeEntities, requiredCount, requiredText, textOf } from './s3-xml.ts'
-import type { XmlNode } from './s3-xml.ts'
+import { childOf, childrenOf, decodeEntities, requiredCount, requiredText, textOf } from '../xml.ts'
+import type { XmlNode } from '../xml.ts'
 
 /** A page of 1,000 keys of 1,024 bytes, percent-encoded, with metadata, is below this. */
 const longestPage = 16 * 2 ** 20

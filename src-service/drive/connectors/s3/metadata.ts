@@ -4,7 +4,7 @@
  */
 import type { PosixAttributes, RemoteType, Time } from '../connector.ts'
 import { modeOf, permissionBits, timeOfNs, typeOfMode } from '../posix-mode.ts'
-import type { Headers } from './http.ts'
+import type { Headers } from '../http.ts'
 
 export type Metadata = (name: string) => string | undefined
 

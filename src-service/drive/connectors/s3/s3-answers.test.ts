@@ -4,7 +4,7 @@ import { decodeUrl, readPage } from './list-objects.ts'
 import { formatTime, foreignHeaders, metadataHeaders, parseTime, posixOfMetadata, typeOfMetadata } from './metadata.ts'
 import { partSizeFor } from './multipart.ts'
 import { parseRetryAfter, s3Error } from './s3-errors.ts'
-import { parseXml, textOf } from './s3-xml.ts'
+import { parseXml, textOf } from '../xml.ts'
 
 const now = Date.UTC(2026, 0, 1, 12, 0, 0)
 

@@ -1,11 +1,11 @@
 /** Signed requests to one endpoint; every refusal becomes a CloudError here. */
 import { CloudError } from '../../../common/errors.ts'
 import type { ErrorDetail } from '../../../common/errors.ts'
-import { HttpClient } from './http.ts'
-import type { HttpRequest, HttpResponse } from './http.ts'
+import { HttpClient } from '../http.ts'
+import type { HttpRequest, HttpResponse } from '../http.ts'
 import { s3Error } from './s3-errors.ts'
-import { parseXml } from './s3-xml.ts'
-import type { XmlNode } from './s3-xml.ts'
+import { parseXml } from '../xml.ts'
+import type { XmlNode } from '../xml.ts'
 import type { S3Settings } from './settings.ts'
 import { amzDate, canonicalQuery, encodeKey, Signer, unsignedPayload } from './sign-v4.ts'
 
@@ -22,6 +22,11 @@ export interface S3Request {
 }
 
 const longestError = 64 * 1024
+const hints = {
+  certificateHint:
+    'The certificate is not from an authority that this machine trusts: start the service with NODE_EXTRA_CA_CERTS=/path/to/ca.pem.',
+  altNameHint: 'The certificate is for another host name: check the endpoint, or set pathStyle=true.',
+}
 export const noKey = Buffer.alloc(0)
 
 export class S3Client {
@@ -37,7 +42,7 @@ export class S3Client {
     this.#signer = new Signer(settings.region, 's3')
     const { endpoint, bucket, pathStyle } = settings
     this.#host = pathStyle || bucket === null ? endpoint.host : `${bucket}.${endpoint.host}`
-    this.#http = new HttpClient(new URL(`${endpoint.protocol}//${this.#host}`), 64)
+    this.#http = new HttpClient(new URL(`${endpoint.protocol}//${this.#host}`), { connections: 64, ...hints })
   }
 
   /**

@@ -1,8 +1,8 @@
 /** What an S3 server means by its refusals, once and for all. */
 import { CloudError } from '../../../common/errors.ts'
 import type { ErrorDetail, ErrorKind } from '../../../common/errors.ts'
-import type { Headers } from './http.ts'
-import { textOf, tryParseXml } from './s3-xml.ts'
+import type { Headers } from '../http.ts'
+import { textOf, tryParseXml } from '../xml.ts'
 
 /** Kind and hint for the codes that say more than the status does. */
 const codes: Readonly<Record<string, readonly [ErrorKind, string?]>> = {

@@ -4,7 +4,7 @@
  */
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
-import { CloudError } from '../../../common/errors.ts'
+import { CloudError } from '../../common/errors.ts'
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
@@ -26,20 +26,44 @@ export interface HttpResponse {
 /** Bytes held for a slow reader before the socket is paused. */
 const highWater = 2 ** 20
 
+/** What the certificate of the server is held against, and what we show ours by. PEM. */
+export interface TlsOptions {
+  readonly ca?: readonly string[]
+  readonly cert?: string
+  readonly key?: string
+  readonly rejectUnauthorized?: boolean
+}
+
+export interface HttpOptions {
+  /** At most so many at once; more requests wait in line. */
+  readonly connections: number
+  readonly tls?: TlsOptions
+  /** What a person can do about a certificate that nobody vouches for. */
+  readonly certificateHint: string
+  /** … and about one that is for another host. */
+  readonly altNameHint: string
+}
+
+interface Words {
+  readonly certificate: string
+  readonly altName: string
+}
+
 export class HttpClient {
   readonly #pool: Pool
+  readonly #words: Words
 
-  /** @param connections at most so many at once; more requests wait in line */
-  constructor(endpoint: URL, connections: number) {
+  constructor(endpoint: URL, options: HttpOptions) {
+    this.#words = { certificate: options.certificateHint, altName: options.altNameHint }
     this.#pool = new Pool(endpoint.origin, {
-      connections,
+      connections: options.connections,
       pipelining: 1,
       allowH2: false,
       keepAliveTimeout: 20_000,
-      // S3 may think for minutes over a completion or a copy; who cannot wait has a deadline of its own.
+      // A server may think for minutes over a completion or a copy; who cannot wait has a deadline of its own.
       headersTimeout: 300_000,
       bodyTimeout: 120_000,
-      connect: { timeout: 10_000 },
+      connect: { ...options.tls, timeout: 10_000 },
     })
   }
 
@@ -50,7 +74,7 @@ export class HttpClient {
         reject(CloudError.from(signal.reason))
         return
       }
-      const exchange = new Exchange(signal, resolve, reject)
+      const exchange = new Exchange(signal, this.#words, resolve, reject)
       this.#pool.dispatch(
         {
           method: request.method,
@@ -127,6 +151,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: (response: HttpResponse) => void
   readonly #reject: (error: CloudError) => void
   readonly #onAbort: () => void
+  readonly #words: Words
   #controller: Dispatcher.DispatchController | null = null
   #chunks: Buffer[] = []
   #held = 0
@@ -134,8 +159,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   #error: CloudError | null = null
   #wake: (() => void) | null = null
 
-  constructor(signal: AbortSignal, resolve: (response: HttpResponse) => void, reject: (error: CloudError) => void) {
+  constructor(signal: AbortSignal, words: Words, resolve: (response: HttpResponse) => void, reject: (error: CloudError) => void) {
     this.#signal = signal
+    this.#words = words
     this.#resolve = resolve
     this.#reject = reject
     this.#onAbort = () => this.#fail(CloudError.from(signal.reason))
@@ -165,7 +191,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(transportError(error))
+    this.#fail(transportError(error, this.#words))
   }
 
   /** The next chunk, null at the end. */
@@ -206,12 +232,12 @@ class Exchange implements Dispatcher.DispatchHandler {
 }
 
 /** What went wrong below HTTP. */
-function transportError(error: Error): CloudError {
+function transportError(error: Error, words: Words): CloudError {
   if (error instanceof CloudError) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
   const detail = { cause: error, ...(code !== undefined && { code }) }
   if (code && tlsCode.test(code)) {
-    return new CloudError('offline', `the TLS connection failed: ${error.message}`, { ...detail, hint: tlsHint(code) })
+    return new CloudError('offline', `the TLS connection failed: ${error.message}`, { ...detail, hint: tlsHint(code, words) })
   }
   const hint = code === undefined ? undefined : hints[code]
   if (hint !== undefined) return new CloudError('offline', error.message || 'no connection', { ...detail, hint })
@@ -234,9 +260,8 @@ const hints: Readonly<Record<string, string>> = {
 
 const tlsCode = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/
 
-function tlsHint(code: string): string {
+function tlsHint(code: string, words: Words): string {
   if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return 'The server may not speak TLS on this port: try http:// in the endpoint.'
   if (code === 'CERT_HAS_EXPIRED') return 'The certificate of the server has expired, or the clock of this machine is wrong.'
-  if (code.startsWith('ERR_TLS_CERT_ALTNAME')) return 'The certificate is for another host name: check the endpoint, or set pathStyle=true.'
-  return 'The certificate is not from an authority that this machine trusts: start the service with NODE_EXTRA_CA_CERTS=/path/to/ca.pem.'
+  return code.startsWith('ERR_TLS_CERT_ALTNAME') ? words.altName : words.certificate
 }

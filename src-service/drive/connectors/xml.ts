@@ -1,9 +1,9 @@
 /**
- * Answers in XML, read as untrusted. S3 writes elements and text, nothing else, and a listing of a thousand keys must not
+ * Answers in XML, read as untrusted. S3 and WebDAV write elements and text, nothing else, and a listing of a thousand names must not
  * hold up the loop: hence a reader for exactly that, strict where a general one forgives. An answer that was cut off, that
  * nests wrongly or that brings a DOCTYPE (and with it entities of its own) is garbage.
  */
-import { CloudError } from '../../../common/errors.ts'
+import { CloudError } from '../../common/errors.ts'
 
 export interface XmlNode {
   /** Without a namespace prefix. */
