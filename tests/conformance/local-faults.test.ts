@@ -44,6 +44,22 @@ afterEach(async () => {
   await rm(scratch, { recursive: true, force: true })
 })
 
+test('paths longer than the kernel takes: folders are made, listed and removed, files written, read and moved', async () => {
+  const names = Array.from({ length: 25 }, (_, level) => `${level}-`.padEnd(200, 'x'))
+  for (let depth = 1; depth <= names.length; depth++) await connector.makeFolder(at(...names.slice(0, depth)), {}, signal)
+  await put(connector, at(...names, 'a'), 'far away')
+  await move(at(...names, 'a'), at('near'), 'file')
+  await move(at('near'), at(...names, 'b'), 'file')
+  const { rev } = await statOf(connector, at(...names, 'b'))
+  expect((await readAll(connector, at(...names, 'b'), 0, 8, rev)).toString()).toBe('far away')
+  expect((await listAll(connector, at(...names))).map(({ name }) => name.toString())).toEqual(['b'])
+  await symlink(root, join(root, 'door'))
+  expect(['access', 'not-a-folder']).toContain(await refusal(listAll(connector, at('door', ...names))))
+  await connector.remove(at(...names, 'b'), 'file', any, signal)
+  for (let depth = names.length; depth > 0; depth--) await connector.remove(at(...names.slice(0, depth)), 'folder', any, signal)
+  expect(await listAll(connector, at())).toMatchObject([{ type: 'symlink' }])
+})
+
 describe('nothing leads out of the root', () => {
   beforeEach(async () => {
     await mkdir(join(scratch, 'outside'))

@@ -42,7 +42,8 @@ export class AttributeChanges {
   /** The attributes afterwards; undefined if only the size was to change. */
   #next(row: NodeRow, change: AttributeChange): Parameters<NodeUpdates['setAttributes']>[1] | undefined {
     const { mode, uid, gid, atime, mtime } = change
-    const killed = change.killPrivileges && (row.mode & fileType.mask) === fileType.file ? withoutPrivileges(row.mode) : row.mode
+    // The kernel asks for it at a chown of anything but a folder, FIFOs and devices too.
+    const killed = change.killPrivileges && !isFolder(row.mode) ? withoutPrivileges(row.mode) : row.mode
     const nothing = mode === undefined && uid === undefined && gid === undefined && atime === undefined && mtime === undefined
     if (nothing && killed === row.mode) return undefined
     return {

@@ -53,7 +53,7 @@ export const localDescriptor: Descriptor = {
       setAttributes: true,
       inListings: true,
     },
-    names: { caseSensitive: true, unicode: 'bytes', maxBytes: 255, maxPathBytes: 4095, forbidden: '', trimsTrailing: false },
+    names: { caseSensitive: true, unicode: 'bytes', maxBytes: 255, maxPathBytes: 4096, forbidden: '', trimsTrailing: false },
     mtimePrecisionNs: 1,
     quota: true,
     maxFileSize: 2 ** 43,

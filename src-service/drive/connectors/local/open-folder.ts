@@ -13,6 +13,8 @@ const { readlink, realpath } = fs.promises
 /** O_PATH has no name in Node; the number is the same on all Linux architectures that Node runs on. */
 const openPath = 0o10000000
 const slash = Buffer.from('/')
+/** Longer paths than PATH_MAX cannot be given to the kernel, nor does it give them. */
+const pathMax = 4095
 const linux = process.platform === 'linux'
 
 export interface OpenFolder {
@@ -47,11 +49,27 @@ export async function withFolder<T>(realRoot: Buffer, names: readonly Buffer[], 
     if (!(await realpath(path, { encoding: 'buffer' })).equals(path)) throw bent()
     return await use(folderAt(path))
   }
+  if (path.length > pathMax) return await withFarFolder(realRoot, names, use)
+  return await withOpen(path, async (link) => {
+    if (!(await readlink(link, { encoding: 'buffer' })).equals(path)) throw bent()
+    return await use(folderAt(link))
+  })
+}
+
+/** As far as a path reaches, then name by name: a symlink among these is no folder. */
+async function withFarFolder<T>(realRoot: Buffer, names: readonly Buffer[], use: (folder: OpenFolder) => Promise<T>): Promise<T> {
+  let near = 0
+  for (let length = realRoot.length; length <= pathMax; near++) length += 1 + (names[near]?.length ?? Infinity)
+  const descend = (folder: OpenFolder, [name, ...rest]: readonly Buffer[]): Promise<T> =>
+    name === undefined ? use(folder) : withOpen(folder.entry(name), (link) => descend(folderAt(link), rest))
+  return await withFolder(realRoot, names.slice(0, near - 1), (folder) => descend(folder, names.slice(near - 1)))
+}
+
+/** Runs `use` with a path that leads to the folder as long as it is open. */
+async function withOpen<T>(path: Buffer, use: (link: Buffer) => Promise<T>): Promise<T> {
   const fd = await open(path, openPath | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW)
   try {
-    const link = `/proc/self/fd/${fd}`
-    if (!(await readlink(link, { encoding: 'buffer' })).equals(path)) throw bent()
-    return await use(folderAt(Buffer.from(link)))
+    return await use(Buffer.from(`/proc/self/fd/${fd}`))
   } finally {
     await close(fd)
   }
