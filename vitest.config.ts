@@ -10,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: ['tests/support/random-setup.ts'],
           include: ['src-*/**/*.test.ts', 'proto/**/*.test.ts', 'scripts/**/*.test.ts'],
           testTimeout: 20 * seconds,
           hookTimeout: 20 * seconds,
@@ -26,6 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          setupFiles: ['tests/support/random-setup.ts'],
           include: ['tests/**/*.test.ts'],
           exclude: ['tests/fences/**'],
           fileParallelism: false,

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signal } from '../support/installation.ts'
+import { isProof, random } from '../support/random.ts'
 import { DriveUnderLoad } from './drive-under-load.ts'
 import { whyNoConnectionList } from './kernel.ts'
 import { together } from './running-load.ts'
 
-const proof = process.env['CLOUDMOOR_PROOF'] === '1'
-const rounds = { worker: proof ? 200 : 50, service: proof ? 50 : 10, both: proof ? 50 : 10 }
-const minutes = (count: number) => ({ timeout: count * 60_000 * (proof ? 5 : 1) })
+const rounds = { worker: isProof ? 200 : 50, service: isProof ? 50 : 10, both: isProof ? 50 : 10 }
+const minutes = (count: number) => ({ timeout: count * 60_000 * (isProof ? 5 : 1) })
 const reason = await whyNoConnectionList()
 
 beforeEach(({ skip }) => {
@@ -20,7 +20,7 @@ describe('kills under load', () => {
     let pid = 0
     for (let kills = 0; kills < rounds.worker; kills++) {
       pid = await drive.workerPid(pid)
-      await sleep(Math.random() * 100)
+      await sleep(random() * 100)
       await drive.busyMoment()
       expect(signal(pid, 'SIGKILL')).toBe(true)
     }
@@ -35,10 +35,10 @@ describe('kills under load', () => {
     const worker = await drive.workerPid()
     for (let kills = 0; kills < rounds.service; kills++) {
       const pid = await drive.servicePid()
-      await sleep(Math.random() * 200)
+      await sleep(random() * 200)
       await drive.busyMoment()
       expect(signal(pid, 'SIGKILL')).toBe(true)
-      await sleep(Math.random() * 200)
+      await sleep(random() * 200)
       await drive.installation.cloudmoor(['service', 'start'])
       expect(await drive.workerPid()).toBe(worker)
     }
@@ -53,7 +53,7 @@ describe('kills under load', () => {
     for (let round = 0; round < rounds.both; round++) {
       const load = drive.addLoad(`round-${round}`)
       await load.atWork()
-      await sleep(300 + Math.random() * 1000)
+      await sleep(300 + random() * 1000)
       const pids = [await drive.servicePid(), await drive.workerPid()]
       await drive.busyMoment()
       for (const pid of round % 2 === 0 ? pids : pids.toReversed()) expect(signal(pid, 'SIGKILL')).toBe(true)

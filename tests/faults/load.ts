@@ -4,9 +4,10 @@
  * failed call: every call is one that fails, or shows in the contents, if it takes effect twice. Before every change stands in the
  * manifest what may come of it, and after it what has come.
  */
-import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { randomInt } from '../support/random.ts'
 import type { ManifestLine } from './manifest.ts'
 
 const [folder = '', manifest = '', contents = ''] = process.argv.slice(2)

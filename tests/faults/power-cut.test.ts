@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Installation, run, shell, signal } from '../support/installation.ts'
+import { isProof, random } from '../support/random.ts'
 import { lookAfterCut } from './after-power-cut.ts'
 import { CutDisk, type DiskKind, whyNoCutDisk } from './cut-disk.ts'
 import { DriveUnderLoad } from './drive-under-load.ts'
 import { whyNoConnectionList } from './kernel.ts'
 
-const proof = process.env['CLOUDMOOR_PROOF'] === '1'
-const cuts: Readonly<Record<DiskKind, number>> = proof ? { ext4: 30, xfs: 30, btrfs: 30 } : { ext4: 6, xfs: 3, btrfs: 3 }
+const cuts: Readonly<Record<DiskKind, number>> = isProof ? { ext4: 30, xfs: 30, btrfs: 30 } : { ext4: 6, xfs: 3, btrfs: 3 }
 
 /** A folder that is a mount of its own, so that mounts made in another name space are seen here too. */
 async function sharedFolder(): Promise<AsyncDisposable & { readonly path: string }> {
@@ -47,7 +47,7 @@ async function cutPower(drive: DriveUnderLoad, disk: CutDisk): Promise<void> {
 
 describe('a power cut under load', () => {
   const kinds = Object.entries(cuts).map(([kind, count]) => ({ kind: kind as DiskKind, count }))
-  const patience = { timeout: (proof ? 20 : 3) * 60_000 }
+  const patience = { timeout: (isProof ? 20 : 3) * 60_000 }
   test.for(kinds)('$kind, $count times: what was synced is there, and nothing is torn', patience, async ({ kind, count }, { skip }) => {
     const reason = (await whyNoConnectionList()) ?? (await whyNoCutDisk(kind))
     skip(reason !== null, reason ?? '')
@@ -61,7 +61,7 @@ describe('a power cut under load', () => {
     for (let cut = 0; cut < count; cut++) {
       const load = drive.addLoad(`cut-${cut}`, contents)
       await load.atWork(20)
-      await sleep(500 + Math.random() * 2000)
+      await sleep(500 + random() * 2000)
       await cutPower(drive, disk)
       installation.wrapper = await anotherBoot(folder.path)
       await installation.cloudmoor(['service', 'start'])

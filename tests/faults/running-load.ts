@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seed } from '../support/random.ts'
 import { type Expectation, expectationOf, type ManifestLine, readManifest } from './manifest.ts'
 
 /** What the loads of a test went through. */
@@ -15,6 +16,9 @@ export interface LoadReport {
 
 /** How long a call may take at most: the kernel's longest wait on us is the deadline of a READ. */
 const patienceMs = 90_000
+
+/** Each load does something else. */
+let started = 0
 
 /** One load.ts at work in a folder of its own. */
 export class RunningLoad implements AsyncDisposable {
@@ -29,7 +33,8 @@ export class RunningLoad implements AsyncDisposable {
     this.name = name
     this.#manifest = join(scratch, `manifest-${name}`)
     const program = join(import.meta.dirname, 'load.ts')
-    this.#child = spawn(process.execPath, [program, join(mount, name), this.#manifest, contents], { cwd: '/', stdio: 'inherit' })
+    const env = { ...process.env, RANDOM_SEED: String(seed + started++) }
+    this.#child = spawn(process.execPath, [program, join(mount, name), this.#manifest, contents], { cwd: '/', env, stdio: 'inherit' })
     this.#exit = once(this.#child, 'exit')
   }
 

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signal } from '../support/installation.ts'
+import { isProof } from '../support/random.ts'
 import { Debugger, whyNoDebugger, type StopPoint } from './debugger.ts'
 import { DriveUnderLoad } from './drive-under-load.ts'
 import { whyNoConnectionList } from './kernel.ts'
 
-const proof = process.env['CLOUDMOOR_PROOF'] === '1'
-const minutes = (count: number) => ({ timeout: count * 60_000 * (proof ? 5 : 1) })
+const minutes = (count: number) => ({ timeout: count * 60_000 * (isProof ? 5 : 1) })
 const reason = (await whyNoConnectionList()) ?? (await whyNoDebugger())
 
 beforeEach(({ skip }) => {
@@ -41,7 +41,7 @@ describe('a worker that dies', () => {
     await using drive = await DriveUnderLoad.start(2)
     const hits: string[] = []
     let pid = 0
-    for (let round = 0; round < (proof ? 5 : 1); round++) {
+    for (let round = 0; round < (isProof ? 5 : 1); round++) {
       for (const [operation, opcode] of Object.entries(opcodes)) {
         pid = await drive.workerPid(pid)
         await using held = await Debugger.attach(pid, stop(opcode))
@@ -59,7 +59,7 @@ describe('a worker that dies', () => {
 })
 
 describe('a service that dies while it takes over', () => {
-  const kills = proof ? 20 : 5
+  const kills = isProof ? 20 : 5
 
   test('after the descriptors came: the mount stays, and the next service has it', minutes(3), async () => {
     await using drive = await DriveUnderLoad.start(2)

@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Cloud, minioCloud } from '../support/clouds.ts'
 import { shell, signal } from '../support/installation.ts'
+import { isProof } from '../support/random.ts'
 import { DriveUnderLoad } from './drive-under-load.ts'
 import { HoldingProxy, type Moment } from './holding-proxy.ts'
 import { whyNoConnectionList } from './kernel.ts'
 import { findMinio } from '../servers/minio.ts'
 import { sums } from './manifest.ts'
 
-const proof = process.env['CLOUDMOOR_PROOF'] === '1'
-const kills = proof ? 20 : 5
+const kills = isProof ? 20 : 5
 const found = await findMinio()
 const reason = (await whyNoConnectionList()) ?? ('missing' in found ? found.missing : null)
 
@@ -30,7 +30,7 @@ function through(proxy: HoldingProxy, cloud: Cloud): Cloud {
 }
 
 describe('a worker that dies', () => {
-  test.each(moments)('$name: the file arrives, once', { timeout: (proof ? 15 : 3) * 60_000 }, async ({ name, moment, mebibytes }) => {
+  test.each(moments)('$name: the file arrives, once', { timeout: (isProof ? 15 : 3) * 60_000 }, async ({ name, moment, mebibytes }) => {
     const cloud = await minioCloud()
     if ('missing' in cloud) throw new Error(cloud.missing)
     await using proxy = await HoldingProxy.start(cloud.account.set['endpoint'] ?? '')

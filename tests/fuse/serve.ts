@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { openSession } from '../../src-service/drive/fuse/session.ts'
+import { random } from '../support/random.ts'
 import { changed } from './changed-filesystem.ts'
 import { fileContents, memoryContents } from './contents.ts'
 import { openJournaled } from './journal.ts'
@@ -46,7 +47,7 @@ const session = openSession({
   native,
   fuseFd: 3,
   memoryFd: 4,
-  filesystem: kind.endsWith('-slow') ? slowly(poisoned, () => Math.random() * 2) : poisoned,
+  filesystem: kind.endsWith('-slow') ? slowly(poisoned, () => random() * 2) : poisoned,
   requestLog,
   takenOver: connection === 'takenOver',
   allowPassthrough: kind === 'passthrough',

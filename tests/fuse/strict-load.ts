@@ -20,8 +20,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
-import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { randomInt } from '../support/random.ts'
 
 const [folder, manifest] = process.argv.slice(2)
 if (folder === undefined || manifest === undefined) throw new Error('folder and manifest are needed')

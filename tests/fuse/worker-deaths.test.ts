@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { bookDeath } from '../../src-service/control/mounts/death-record.ts'
+import { random } from '../support/random.ts'
 import { Mounted, canMount, run } from './mounted.ts'
 import type { WorkerKind } from './mounted.ts'
 
@@ -18,7 +19,7 @@ interface Redone {
 
 /** Waits, at most a second, for a moment when the kernel waits for the worker: only such a kill proves something. */
 async function busyMoment(mounted: Mounted): Promise<boolean> {
-  await sleep(Math.random() * 60)
+  await sleep(random() * 60)
   const end = performance.now() + 1000
   while (performance.now() < end) {
     for (let i = 0; i < 200; i++) if (mounted.waiting() > 0) return true

@@ -25,6 +25,9 @@ export type Step =
   | { readonly kind: 'run'; readonly turns: number }
   | { readonly kind: 'lose'; readonly done: boolean; readonly calls: number }
 
+/** Some of these are there at first. */
+export const firstFiles = ['d/a', 'd/s/b', 'e/b', 'a', 'd/b']
+
 const folders = ['', 'd', 'e', 'd/s']
 const place = fc.constantFrom('a', 'b', 'd/a', 'd/b', 'e/a', 'e/b', 'd/s/a', 'd/s/b', 'd', 'e', 'd/s', 's')
 const kind = <const K extends string>(...kinds: K[]): fc.Arbitrary<K> => fc.constantFrom(...kinds)

@@ -1,3 +1,5 @@
+import { isProof } from '../support/random.ts'
+
 /**
  * What people do on a drive, as shell scripts: `$M` is the mounted folder, `$T` a scratch folder on the local disk.
  * Each leaves a folder `$M/<name>` (if any) whose contents are compared with `$T/expected/<name>` from the remote, with an empty cache.
@@ -14,7 +16,7 @@ export interface Workload {
 }
 
 /** 5 GiB where there is time for it. */
-const largeSize = process.env['CLOUDMOOR_PROOF'] === '1' ? 5 * 2 ** 30 : 2 ** 30
+const largeSize = isProof ? 5 * 2 ** 30 : 2 ** 30
 
 export const workloads: readonly Workload[] = [
   {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { mountedAt, readMountTable } from '../../src-service/control/mounts/mount-table.ts'
+import { random } from '../support/random.ts'
 import { killIfThere, Managed, waitingRequests, workersOf } from './managed.ts'
 import { run, shell } from './programs.ts'
 
@@ -23,7 +24,7 @@ async function deviceOf(path: string): Promise<string> {
 
 /** Waits for a moment when the kernel waits for the worker: only such a kill proves something. */
 async function busyMoment(device: string): Promise<boolean> {
-  await sleep(Math.random() * 100)
+  await sleep(random() * 100)
   for (let i = 0; i < 2000; i++) {
     if (waitingRequests(device) > 0) return true
     if (i % 100 === 99) await sleep(1)

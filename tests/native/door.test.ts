@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadNative } from '../../src-service/common/native/load-native.ts'
 import { header } from '../../src-service/common/native/native.ts'
 import type { Native } from '../../src-service/common/native/native.ts'
+import { random } from '../support/random.ts'
 import { nameAt, opcode, serve } from './responder.ts'
 import type { Responder } from './responder.ts'
 import { startProgram, testMount } from './test-mount.ts'
@@ -171,7 +172,7 @@ print(n)`
     while (!callerDone.signal.aborted) {
       const worker = startProgram(mount, join(here, 'responder.ts'), 'serve')
       await worker.line('ready')
-      await Promise.race([sleep(Math.random() * 40), caller])
+      await Promise.race([sleep(random() * 40), caller])
       worker.child.kill('SIGKILL')
       await once(worker.child, 'exit')
       kills++

@@ -3,6 +3,7 @@ import type { Contents } from '../../src-service/drive/cache/contents.ts'
 import type { DriveDatabase } from '../../src-service/drive/cache/database.ts'
 import type { UploadQueue } from '../../src-service/drive/cache/sync.ts'
 import { fileType, isFolder, type NodeRow, rootNode, type Tree } from '../../src-service/drive/cache/tree.ts'
+import { random } from './random.ts'
 
 /** What programs do on a mount, as far as tree, contents and queue notice it; without a kernel, with paths. */
 export abstract class Programs {
@@ -171,7 +172,7 @@ export abstract class Programs {
     const { parent, name } = this.#split(path)
     if (this.tree.nameIn(parent, name) !== undefined) throw new CloudError('exists', `${path} exists`)
     const ms = Date.now()
-    const time = { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 + Math.floor(Math.random() * 1e6) }
+    const time = { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 + Math.floor(random() * 1e6) }
     return this.database.transaction(() => {
       const node = this.tree.insertNode({
         mode,

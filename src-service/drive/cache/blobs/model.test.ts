@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { timesOf } from '../../../../tests/support/random.ts'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import { blockSize } from './block-map.ts'
 import { Fixture, memoryFolder, pattern, signal } from './test-fixture.ts'
 
-/** Random histories against plain Buffers. `MODEL_RUNS` for more than the quick run. */
-const runs = Number(process.env['MODEL_RUNS'] ?? 500)
+/** Random histories against plain Buffers. */
+const runs = timesOf(500)
 
 interface ModelFile {
   node: number

@@ -2,12 +2,12 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { timesOf } from '../../../../tests/support/random.ts'
 import { blockSize } from './block-map.ts'
 import { type Disk, localDisk } from './disk.ts'
 import { Fixture, memoryFolder, pattern } from './test-fixture.ts'
 
-/** `POWER_RUNS` for more than the quick run. */
-const runs = Number(process.env['POWER_RUNS'] ?? 120)
+const runs = timesOf(120)
 const page = 4096
 
 type Choose = (below: number) => number

@@ -109,7 +109,7 @@ test('readNow gives what is in the page cache and never waits', async () => {
 })
 
 test('too many bytes, too few, silence: each is an error, none is kept', async () => {
-  fixture = await Fixture.make({ readMs: 50 })
+  fixture = await Fixture.make()
   await fixture.open()
   const data = pattern(2 * blockSize, 1)
   const long = fixture.remoteNode(data)

@@ -368,9 +368,9 @@ export function pattern(length: number, seed: number): Buffer {
   return bytes
 }
 
-/** Waits until `check` holds, at most two seconds. */
+/** Waits until `check` holds, at most ten seconds: so long only where the machine is busy, or something is wrong. */
 export async function until(check: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (const end = performance.now() + 10_000; performance.now() < end; ) {
     if (check()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

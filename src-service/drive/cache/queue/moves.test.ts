@@ -53,6 +53,29 @@ test.each(['tree', 'object', 'none'] as const)('two names exchanged, also folder
   expect(rig.paths()).toEqual(['a', 'b', 'x/', 'x/in', 'y/', 'y/in'])
 })
 
+test('a folder goes where another one of ours is still being made', async () => {
+  await start(new FakeCloud({ move: 'none' }))
+  cloud.put('d/s/in', '1')
+  await rig.refreshAll()
+  let exchanged = false
+  cloud.fault = ({ operation, path, done }) => {
+    if (operation === 'makeFolder' && path === 'e' && done && !exchanged) {
+      exchanged = true
+      rig.exchange('d/s', 'e')
+    }
+    return undefined
+  }
+  cloud.delay = async () => {
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  rig.mkdir('e')
+  await rig.drain()
+  expect(exchanged).toBe(true)
+  expect(cloud.dump()).toEqual({ 'd/': '', 'd/s/': '', 'e/': '', 'e/in': '1' })
+  await rig.refreshAll()
+  expect(rig.paths()).toEqual(['d/', 'd/s/', 'e/', 'e/in'])
+})
+
 test('a folder moved into what was inside it', async () => {
   await start()
   cloud.put('out/in/file', '1')

@@ -161,7 +161,10 @@ export class Runner {
   #find(row: QueueRow): { readonly work: Work; readonly footprint: Footprint } | undefined {
     if (row.name !== null) return this.#findForName(row)
     if (row.remote !== null) return this.#findForRemoval(row)
-    return { work: { kind: 'abandon', handle: row.handle ?? '' }, footprint: { node: 0, remotes: [], above: [], folder: 0, bytes: 0 } }
+    return {
+      work: { kind: 'abandon', handle: row.handle ?? '' },
+      footprint: { node: 0, remotes: [], place: '', above: [], folder: 0, bytes: 0 },
+    }
   }
 
   #findForName(row: QueueRow): { readonly work: Work; readonly footprint: Footprint } | undefined {

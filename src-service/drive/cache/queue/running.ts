@@ -12,6 +12,8 @@ export interface Footprint {
   /** The node whose bytes or names it handles; 0 = none. */
   readonly node: number
   readonly remotes: number[]
+  /** Where it may make something of which there is no row yet: folder and name. Its own name may have gone elsewhere by now. */
+  readonly place: string
   /** Folders above the places it reads and writes. */
   readonly above: readonly number[]
   /** The folder that it moves or removes as a whole; 0 = none. */
@@ -36,6 +38,7 @@ export function footprintOf(parts: QueueParts, situation: Situation, decision: D
   return {
     node: node.id,
     remotes: [remote, over, from, situation.occupant?.row].flatMap((row) => (row == null ? [] : [row.id])),
+    place: `${name.parent}/${name.name.toString('latin1')}`,
     above: [...places.localAncestors(name.parent), ...(from === null ? [] : places.remoteAncestors(from.parent))],
     folder: movesFolder ? node.id : 0,
     bytes: decision.kind === 'upload' ? node.size : 0,
@@ -47,6 +50,7 @@ export function footprintOfRemoval({ places }: QueueParts, decision: RemovalDeci
   return {
     node: 0,
     remotes: [row.id],
+    place: '',
     above: places.remoteAncestors(row.parent),
     folder: row.type === 'folder' ? row.node : 0,
     bytes: 0,
@@ -57,6 +61,7 @@ export function footprintOfRemoval({ places }: QueueParts, decision: RemovalDeci
 export function areApart(one: Footprint, other: Footprint): boolean {
   if (one.node !== 0 && one.node === other.node) return false
   if (one.remotes.some((id) => other.remotes.includes(id))) return false
+  if (one.place !== '' && one.place === other.place) return false
   return !isBelow(one, other.folder) && !isBelow(other, one.folder)
 }
 
