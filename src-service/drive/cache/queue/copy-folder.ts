@@ -3,6 +3,7 @@ import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { modeTypeOf, type NameRow, type RemoteRow } from '../tree.ts'
 import { posixOf, statKind } from './identity.ts'
 import type { Destination } from './destination.ts'
+import { ghostNode } from './ghost-node.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { sourceChanged } from './source-changed.ts'
@@ -84,7 +85,7 @@ async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Desti
   const id =
     before?.id ??
     database.transaction(() => {
-      const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(parts), 0)
+      const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(tree), 0)
       rows.copyingTo(row.id, made)
       return made
     })
@@ -136,14 +137,6 @@ async function makeFolder(
     }
     return { entry, joined: true, empty: true }
   }
-}
-
-/** Reserves a node id: ids are never used again, and only the number is needed. */
-function ghostNode({ tree }: QueueParts): number {
-  const time = { sec: 0, nsec: 0 }
-  const id = tree.insertNode({ mode: 0o040700, uid: 0, gid: 0, mtime: time, ctime: time })
-  tree.deleteNode(id)
-  return id
 }
 
 interface Missing {
@@ -212,7 +205,7 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
   if (source.type === 'folder') {
     const { entry } = await makeFolder(parts, to, node === undefined ? {} : posixOf(node), step)
     if (entry.type !== 'folder') throw new CloudError('exists', 'a file of another client has the name')
-    database.transaction(() => record(parts, folder, source, entry, ghostNode(parts), 1))
+    database.transaction(() => record(parts, folder, source, entry, ghostNode(parts.tree), 1))
     return
   }
   let entry

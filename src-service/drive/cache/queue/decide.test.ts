@@ -94,6 +94,7 @@ describe('the next step of a name', () => {
     ],
     ['a FIFO where there is', { node: { ...node, mode: fileType.fifo } }, 'upload'],
     ['a link to something uploaded', { twin: elsewhere }, 'copy'],
+    ['a link to a FIFO, which has nothing to copy', { node: { ...node, mode: fileType.fifo }, twin: elsewhere }, 'upload'],
     ['a link where nothing can be copied', { twin: elsewhere, capabilities: { ...capabilities, copy: false } }, 'upload'],
     ['in place, nothing differs', { remote: object }, 'done'],
     ['in place under a suffix', { remote: { ...object, name: Buffer.from('raw'), shown: Buffer.from('a') } }, 'done'],

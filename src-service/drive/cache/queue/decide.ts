@@ -129,7 +129,8 @@ function whatIsThere({ node, occupant }: Situation): { readonly over: RemoteRow 
 function contents(situation: Situation, over: RemoteRow | null): Decision {
   const { node, twin, capabilities } = situation
   if (over?.node === node.id && over.content === node.content) return { kind: 'take-back', row: over }
-  if (twin !== null && capabilities.copy) return { kind: 'copy', from: twin, over }
+  // Of links and special nodes there are no contents to copy, only facts to make it from.
+  if (twin !== null && capabilities.copy && isFile(node.mode)) return { kind: 'copy', from: twin, over }
   return upload(situation, over)
 }
 

@@ -1,22 +1,39 @@
 import { CloudError } from '../../../common/errors.ts'
-import { isFolder, rootNode } from '../tree.ts'
+import { isFolder, type NameRow, rootNode } from '../tree.ts'
 import type { Situation } from './decide.ts'
+import { ghostNode } from './ghost-node.ts'
 import { posixOf } from './identity.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 
 /** Makes the name's folder. `exists` goes to the conflict step, which takes over a folder that is there already. */
-export async function makeFolderStep(parts: QueueParts, _row: QueueRow, { name, node }: Situation, step: StepContext): Promise<StepResult> {
-  const { connector, places, database, ledger, tree } = parts
+export async function makeFolderStep(parts: QueueParts, row: QueueRow, { name, node }: Situation, step: StepContext): Promise<StepResult> {
+  const { connector, places, database, ledger, tree, rows } = parts
   const place = places.placeFor(name.parent, name.name)
-  if (place === undefined) return again
+  const target = place === undefined ? undefined : database.transaction(() => expectFolder(parts, row, name))
+  if (place === undefined || target === undefined) return again
+  step.claim(target)
   const entry = await connector.makeFolder(place, posixOf(node), step.signal)
   database.transaction(() => {
-    const there = tree.remoteAt(name.parent, entry.name, true)
-    const target = there?.id ?? ledger.expect(name.parent, entry.name, 'folder', node.id, 0)
-    ledger.confirmed(name.id, target, entry, { node: node.id, content: node.content, attrs: node.attrs }, 'sent')
+    const made = tree.remote(target)?.id ?? ledger.expect(name.parent, entry.name, 'folder', node.id, 0)
+    ledger.confirmed(name.id, made, entry, { node: node.id, content: node.content, attrs: node.attrs }, 'sent')
+    rows.settled(row.id)
   })
   return again
+}
+
+/**
+ * The row of the folder that is about to be made: a listing meanwhile knows it as ours, and if its name goes away, it goes too.
+ * undefined if the name is not to be there any more.
+ */
+function expectFolder({ tree, rows, ledger }: QueueParts, row: QueueRow, name: NameRow): number | undefined {
+  const queued = rows.get(row.id)
+  const now = tree.nameById(name.id)
+  if (queued === undefined || now === undefined || now.parent !== name.parent || !now.name.equals(name.name)) return undefined
+  if (queued.target !== null && tree.remote(queued.target) !== undefined) return queued.target
+  const target = ledger.expect(name.parent, name.name, 'folder', ghostNode(tree), 0)
+  rows.copyingTo(row.id, target)
+  return target
 }
 
 /**

@@ -6,6 +6,7 @@ import type { SyncParts } from '../sync-parts.ts'
 import { isFile, type NameRow, type NewRemote, type RemoteRow, rootNode } from '../tree.ts'
 import { freeName } from '../listings/twin-name.ts'
 import { conflictName } from './conflict-name.ts'
+import { ghostNode } from './ghost-node.ts'
 import type { QueueRow, QueueRows } from './queue-rows.ts'
 
 /** Which version of a node an object holds. */
@@ -305,8 +306,13 @@ export class Ledger {
     const own = tree.nameOfRemote(folder.id)
     if (own === undefined || connector.capabilities.realFolders) return
     tree.setNameRemote(own.id, null)
-    tree.deleteRemote(folder.id)
     this.#rows.wantName(own.id, 0)
+    // It may be there by itself all the same: what is not made again is removed, and no listing takes it for another client's.
+    tree.updateRemote({ ...folder, node: ghostNode(tree), content: 0, attrs: 0 })
+    const queued = this.#rows.ofName(own.id)
+    if (queued?.target === null && folder.parent === own.parent && shownName(folder).equals(own.name))
+      this.#rows.copyingTo(queued.id, folder.id)
+    else this.doom(folder.id)
   }
 
   #revised(node: number, entry: Pick<RemoteEntry, 'rev'>): void {

@@ -1,3 +1,4 @@
+import { CloudError } from '../../../common/errors.ts'
 import { afterEach, expect, test } from 'vitest'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { calls, changes, cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
@@ -177,6 +178,37 @@ test('a folder that is only a prefix stays when its last object goes', async () 
   await rig.write('d/new', '2')
   await rig.drain()
   expect(cloud.dump()).toMatchObject({ b: '1', 'd/new': '2' })
+})
+
+test('a folder that goes right after its last file leaves nothing that looks like another client’s', async () => {
+  await start(new FakeCloud({ move: 'object', realFolders: false }))
+  rig.mkdir('d')
+  await rig.write('d/a', '1')
+  await rig.drain()
+  cloud.fault = ({ operation }) => (operation === 'makeFolder' ? new CloudError('timeout', 'no answer') : undefined)
+  rig.remove('d/a')
+  await expect.poll(() => calls('makeFolder')).toHaveLength(2)
+  await rig.refresh()
+  rig.remove('d')
+  await rig.drain()
+  await rig.refresh()
+  expect(rig.paths()).toEqual([])
+  expect(cloud.dump()).toEqual({})
+  expect(rig.alerts).toEqual([])
+})
+
+test('a folder that is removed while it is being made is ours to remove, also if a listing saw it', async () => {
+  await start()
+  cloud.fault = ({ operation, done }) => (operation === 'makeFolder' && done ? new CloudError('timeout', 'no answer') : undefined)
+  rig.mkdir('d')
+  await expect.poll(() => cloud.dump()).toEqual({ 'd/': '' })
+  await rig.refresh()
+  rig.remove('d')
+  await rig.refresh()
+  await rig.drain()
+  expect(rig.paths()).toEqual([])
+  expect(cloud.dump()).toEqual({})
+  expect(rig.alerts).toEqual([])
 })
 
 test('a removed tree of prefixes makes no folders on its way out', async () => {

@@ -153,7 +153,10 @@ export class LocalConnector implements Connector {
     try {
       return await this.#at(to, signal, (folder, name) =>
         this.#replace(folder, name, target, 'file', posix, signal, async (temp) => {
-          const before = revOf(await handle.stat({ bigint: true }))
+          const stats = await handle.stat({ bigint: true })
+          // Opening a FIFO by its path would wait for a writer, for ever.
+          if (!stats.isFile()) throw new CloudError('conflict', 'it is no file')
+          const before = revOf(stats)
           await fs.promises.copyFile(`/proc/self/fd/${handle.fd}`, temp, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE)
           const after = revOf(await handle.stat({ bigint: true }))
           if (before !== rev || after !== rev) throw new CloudError('conflict', 'the file was changed meanwhile')
