@@ -54,6 +54,7 @@ it('the committed code is what the contract generates', async () => {
     await run('buf', ['format', '--diff', '--exit-code'], options)
     await run('buf', ['lint'], options)
     await run('buf', ['generate'], options)
+    await run(process.execPath, ['--experimental-strip-types', join(proto, 'openapi/write-openapi.ts'), join(copy, 'gen/openapi.json')])
     expect(await readTree(join(copy, 'gen'))).toEqual(await readTree(join(proto, 'gen')))
   } finally {
     await rm(copy, { recursive: true })

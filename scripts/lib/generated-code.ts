@@ -18,6 +18,12 @@ try {
   const path = `${join(root, 'node_modules/.bin')}${process.platform === 'win32' ? ';' : ':'}${process.env['PATH'] ?? ''}`
   const generated = spawnSync('buf', ['generate'], { cwd: copy, encoding: 'utf8', env: { ...process.env, PATH: path } })
   if (generated.status !== 0) throw new Error(generated.stderr)
+  const described = spawnSync(process.execPath, [
+    ...process.execArgv,
+    join(root, 'proto/openapi/write-openapi.ts'),
+    join(copy, 'gen/openapi.json'),
+  ])
+  if (described.status !== 0) throw new Error(described.stderr.toString())
   const committed = contentsOf(join(root, 'proto/gen'))
   const fresh = contentsOf(join(copy, 'gen'))
   const different = [...new Set([...committed.keys(), ...fresh.keys()])].filter((file) => committed.get(file) !== fresh.get(file))

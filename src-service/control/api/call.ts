@@ -19,5 +19,11 @@ function nobody(): never {
   throw new CloudError('internal', 'a call that did not pass the guard')
 }
 
+/** Id of the call; '' until the guard's gate has given one. */
+export const correlationKey = createContextKey('', { description: 'correlation id' })
+
+/** The guard has recorded that the call failed. */
+export const failedKey = createContextKey(false, { description: 'failed' })
+
 /** Header of requests and answers with the id under which the log has the call. */
 export const correlationHeader = 'cloudmoor-correlation-id'

@@ -1,6 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
-import type { Interceptor, ServiceImpl, Transport } from '@connectrpc/connect'
+import type { HandlerContext, ServiceImpl, Transport } from '@connectrpc/connect'
 import { describe, expect, it } from 'vitest'
 import { readError } from '../../../proto/client/read-error.ts'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
@@ -15,7 +15,7 @@ import { createGrants } from '../users/grants.ts'
 import { allMounts } from '../users/principal.ts'
 import type { Principal, Role } from '../users/principal.ts'
 import { principalKey } from './call.ts'
-import { guardCalls } from './guard-calls.ts'
+import { createGuard } from './guard-calls.ts'
 import { policyOf } from './policies.ts'
 
 const lines: string[] = []
@@ -34,13 +34,14 @@ function transportTo(
   maxStreams = 10,
   grants = createGrants(),
 ): Transport {
-  const identify: Interceptor = (next) => (request) => {
-    request.contextValues.set(principalKey, principal)
-    return next(request)
+  const guard = createGuard({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams })
+  const requestGate = (context: HandlerContext) => {
+    context.values.set(principalKey, principal)
+    guard.gate(context)
   }
   const methods = service.methods.map((method) => [method.localName, () => work(method.name)])
   return createRouterTransport((router) => router.service(service, Object.fromEntries(methods) as Partial<ServiceImpl<DescService>>), {
-    router: { interceptors: [identify, guardCalls({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams })] },
+    router: { requestGate, interceptors: [guard.interceptor] },
   })
 }
 

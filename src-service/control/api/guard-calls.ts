@@ -1,5 +1,14 @@
+import type { DescMethod } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
-import type { Interceptor, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from '@connectrpc/connect'
+import type {
+  ContextValues,
+  HandlerContext,
+  Interceptor,
+  StreamRequest,
+  StreamResponse,
+  UnaryRequest,
+  UnaryResponse,
+} from '@connectrpc/connect'
 import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
 import { withCorrelation } from '../../common/telemetry/correlation.ts'
@@ -7,7 +16,8 @@ import type { Log } from '../../common/telemetry/log.ts'
 import type { Grants } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
 import { admitCaller, admitRequest } from './admit-call.ts'
-import { correlationHeader, principalKey, sightKey } from './call.ts'
+import { correlationHeader, correlationKey, failedKey, principalKey, sightKey } from './call.ts'
+import { checkMessage } from './check-requests.ts'
 import { policyOf } from './policies.ts'
 import type { MethodPolicy } from './policies.ts'
 import { toWireError } from './wire-errors.ts'
@@ -23,44 +33,97 @@ export interface GuardParts {
   readonly maxStreams: number
 }
 
+/** What every call passes, on whatever way it comes. */
+export interface Guard {
+  /**
+   * Before anything of the body is read: gives the call its correlation id and checks the caller against the method's policy. Also
+   * sees to it that a body which cannot be read fails with reason and id like everything else. Throws the error that the client sees.
+   */
+  readonly gate: (context: HandlerContext) => void
+  /** The error that the client of a call sees that failed outside of its method; recorded. @param method null = none was found */
+  readonly refuse: (values: ContextValues, method: DescMethod | null, caught: unknown) => ConnectError
+  /** Around the method: checks the request against the rules of its fields, sets the deadline, counts streams, records. */
+  readonly interceptor: Interceptor
+}
+
 /**
- * The one place that every call passes: gives it its correlation id, checks caller and request against the method's policy, sets its
- * deadline, counts streams, records it, and makes of whatever fails the error that the client sees. A call ends with the login that
- * it came in with.
+ * The one place that every call passes: gives it its correlation id, checks caller and request against the method's policy and the
+ * rules of its fields, sets its deadline, counts streams, records it, and makes of whatever fails the error that the client sees. A
+ * call ends with the login that it came in with.
  */
-export function guardCalls({ log, grants, refreshGrants, maxStreams }: GuardParts): Interceptor {
+export function createGuard({ log, grants, refreshGrants, maxStreams }: GuardParts): Guard {
   let streams = 0
 
   function admitTo(request: Request, principal: Principal, policy: MethodPolicy): Request {
     const sight = grants.sightOf(principal)
     request.contextValues.set(sightKey, sight)
+    const { input } = request.method
     if (!request.stream) {
       admitRequest(principal, sight, policy, request.message)
+      checkMessage(input, request.message)
       return request
     }
     const { message } = request
     async function* checked() {
       for await (const each of message) {
         admitRequest(principal, sight, policy, each)
+        checkMessage(input, each)
         yield each
       }
     }
     return { ...request, message: checked() }
   }
 
-  return (next) => (request) => {
-    const correlationId = readCorrelationId(request.header.get(correlationHeader))
-    const method = `${request.service.typeName}.${request.method.name}`
+  function record(values: ContextValues, method: DescMethod | null, started: number, error: CloudError): void {
+    values.set(failedKey, true)
+    const level = error.kind === 'internal' || error.kind === 'io' || error.kind === 'damaged' ? 'error' : 'info'
+    const fields = {
+      ...(method === null ? {} : { method: nameOf(method) }),
+      principal: principalName(values),
+      milliseconds: since(started),
+      error,
+    }
+    withCorrelation(values.get(correlationKey), () => log.write(level, 'call failed', fields))
+  }
+
+  function gate({ values, method, signal, requestHeader }: HandlerContext): void {
+    const started = performance.now()
+    const correlationId = readCorrelationId(requestHeader.get(correlationHeader))
+    values.set(correlationKey, correlationId)
+    // The library aborts the call with the error that it is about to send.
+    signal.addEventListener('abort', () => {
+      const reason: unknown = signal.reason
+      if (!(reason instanceof ConnectError) || values.get(failedKey) || isEnd(reason.code)) return
+      record(values, method, started, withoutContents(fromLibrary(reason)))
+      reason.details.push(...toWireError(fromLibrary(reason), correlationId).details)
+      reason.metadata.set(correlationHeader, correlationId)
+    })
+    try {
+      const principal = values.get(principalKey)
+      if (principal === null) throw new CloudError('internal', 'a call without a principal')
+      admitCaller(principal, policyOf(method))
+    } catch (caught) {
+      throw refuse(values, method, caught)
+    }
+  }
+
+  function refuse(values: ContextValues, method: DescMethod | null, caught: unknown): ConnectError {
+    const error = caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)
+    record(values, method, performance.now(), error)
+    return describe(error, values.get(correlationKey))
+  }
+
+  const interceptor: Interceptor = (next) => (request) => {
+    const values = request.contextValues
+    if (values.get(correlationKey) === '') values.set(correlationKey, readCorrelationId(request.header.get(correlationHeader)))
+    const correlationId = values.get(correlationKey)
     const policy = policyOf(request.method)
     const started = performance.now()
 
     function fail(caught: unknown, signal: AbortSignal): never {
       const error = normalise(caught, signal)
-      const level = error.kind === 'internal' || error.kind === 'io' || error.kind === 'damaged' ? 'error' : 'info'
-      log.write(level, 'call failed', { method, principal: principalName(request), milliseconds: since(started), error })
-      const wire = toWireError(error, correlationId)
-      wire.metadata.set(correlationHeader, correlationId)
-      throw wire
+      record(values, request.method, started, error)
+      throw describe(error, correlationId)
     }
 
     async function run(): Promise<Response> {
@@ -68,7 +131,6 @@ export function guardCalls({ log, grants, refreshGrants, maxStreams }: GuardPart
       const signal = deadlineOf(policy, request.signal, principal?.ended ?? null)
       try {
         if (principal === null) throw new CloudError('internal', 'a call without a principal')
-        admitCaller(principal, policy)
         if (principal.scope.kind !== 'all') await refreshGrants(signal)
         const checked = admitTo(request, principal, policy)
         if (request.stream && streams >= maxStreams) {
@@ -77,7 +139,7 @@ export function guardCalls({ log, grants, refreshGrants, maxStreams }: GuardPart
         const response = await orAborted(next({ ...checked, signal }), signal)
         response.header.set(correlationHeader, correlationId)
         if (policy.audit !== 'read')
-          log.write('info', 'call done', { method, principal: principalName(request), milliseconds: since(started) })
+          log.write('info', 'call done', { method: nameOf(request.method), principal: principalName(values), milliseconds: since(started) })
         if (!response.stream) return response
         streams++
         let open = true
@@ -95,19 +157,41 @@ export function guardCalls({ log, grants, refreshGrants, maxStreams }: GuardPart
 
     return withCorrelation(correlationId, run)
   }
+
+  return { gate, refuse, interceptor }
+}
+
+function describe(error: CloudError, correlationId: string): ConnectError {
+  const wire = toWireError(error, correlationId)
+  wire.metadata.set(correlationHeader, correlationId)
+  return wire
+}
+
+/** The client went, or its time is over: nothing that needs an explanation. */
+function isEnd(code: Code): boolean {
+  return code === Code.Canceled || code === Code.Aborted || code === Code.DeadlineExceeded
+}
+
+/** What could not be read may hold a secret. */
+function withoutContents(error: CloudError): CloudError {
+  return error.kind === 'invalid' ? new CloudError('invalid', 'the request cannot be read') : error
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}.${method.name}`
 }
 
 function since(started: number): number {
   return Math.round(performance.now() - started)
 }
 
-function principalName(request: Request): string {
-  return request.contextValues.get(principalKey)?.name ?? 'nobody'
+function principalName(values: ContextValues): string {
+  return values.get(principalKey)?.name ?? 'nobody'
 }
 
 /** Takes the client's own id if it is harmless in a log. */
-function readCorrelationId(given: string | null): string {
-  return given !== null && /^[A-Za-z0-9-]{8,64}$/.test(given) ? given : newId()
+export function readCorrelationId(given: string | string[] | null | undefined): string {
+  return typeof given === 'string' && /^[A-Za-z0-9-]{8,64}$/.test(given) ? given : newId()
 }
 
 function deadlineOf(policy: MethodPolicy, client: AbortSignal, login: AbortSignal | null): AbortSignal {

@@ -26,14 +26,17 @@ import { principalKey } from './call.ts'
 import { createOnce } from './create-once.ts'
 import { fileHandler } from './file-handler.ts'
 import { followMounts } from './follow-mounts.ts'
-import { guardCalls } from './guard-calls.ts'
+import { createGuard } from './guard-calls.ts'
 import { healthHandler } from './health-handler.ts'
 import { openListener } from './listener.ts'
+import type { Response } from './listener.ts'
 import { logHandler } from './log-handler.ts'
 import { mountHandler } from './mount-handler.ts'
 import { descriptorOf } from './peer.ts'
+import { plainRoutes } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
+import { createRestGateway, refuseRoute } from './rest/rest-gateway.ts'
 import type { ServiceControl } from './service-control.ts'
 import { systemHandler } from './system-handler.ts'
 import { toWireError } from './wire-errors.ts'
@@ -74,18 +77,29 @@ export async function openApi(parts: ApiParts): Promise<Api> {
   const grants = createGrants()
   const followed = await followMounts(grants, parts.mounts)
 
+  const guard = createGuard({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams })
   const principals = new WeakMap<object, Parameters<typeof handle>[2]>()
+  const rest = createRestGateway({ services: routes, guard, log: parts.log, maxRequestBytes, ending: ending.signal })
   const adapter = connectNodeAdapter({
     routes: (router) => routes.forEach(({ add }) => add(router)),
-    interceptors: [guardCalls({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams })],
+    fallback: (request, response) => refuseRoute(guard, request, response as Response, principals.get(request) ?? null, []),
+    requestGate: guard.gate,
+    interceptors: [guard.interceptor],
     readMaxBytes: maxRequestBytes,
     writeMaxBytes: maxAnswerBytes,
     shutdownSignal: ending.signal,
     contextValues: (request) => createContextValues().set(principalKey, principals.get(request) ?? null),
   })
+  const plain = plainRoutes()
   const handle: Parameters<typeof openListener>[0]['handle'] = (request, response, principal) => {
     principals.set(request, principal)
-    adapter(request, response)
+    const path = (request.url ?? '').split('?', 1)[0] ?? ''
+    const route = plain.get(path)
+    if (route !== undefined) {
+      if (route.verbs.includes(request.method ?? '')) route.serve(request, response, principal)
+      else refuseRoute(guard, request, response, principal, route.verbs)
+    } else if (path.startsWith('/api/')) rest(request, response, principal)
+    else adapter(request, response)
   }
 
   const listener = await openListener({
@@ -128,5 +142,5 @@ function routesOf(parts: ApiParts) {
 
 /** A service with what it does, so that a list of them keeps its types. */
 function route<Service extends DescService>(service: Service, implementation: ServiceImpl<Service>) {
-  return { service, add: (router: ConnectRouter) => router.service(service, implementation) }
+  return { service, implementation, add: (router: ConnectRouter) => router.service(service, implementation) }
 }

@@ -1,0 +1,163 @@
+import { request as httpRequest } from 'node:http'
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startTestService } from '../../../../tests/support/test-service.ts'
+import type { TestService } from '../../../../tests/support/test-service.ts'
+import { CloudError } from '../../../common/errors.ts'
+
+let service: TestService
+beforeAll(async () => {
+  service = await startTestService()
+})
+afterAll(() => service.stop())
+
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly text: string
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+function call(verb: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body)
+  const given = { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers }
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath: service.places.socket, path, method: verb, headers: given }, (response) => {
+      let answer = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk))
+      response.on('end', () => {
+        const isJson = response.headers['content-type'] === 'application/json'
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: answer,
+          json: isJson ? (JSON.parse(answer) as Answer['json']) : {},
+        })
+      })
+    })
+    request.on('error', reject).end(text)
+  })
+}
+
+function reasonOf({ json }: Answer): unknown {
+  return (json['details'] as { reason?: string }[] | undefined)?.find((detail) => detail.reason !== undefined)?.reason
+}
+
+const local = (name: string) => ({ provider: { name, type: 'local', options: { path: '/srv' } } })
+
+describe('plain HTTP', () => {
+  it('reads, with query parameters of every kind', async () => {
+    expect((await call('GET', '/api/v1/system/version')).json).toEqual({ version: '1.2.3', apiLevel: 1 })
+    await call('POST', '/api/v1/providers', local('q1'))
+    expect((await call('GET', '/api/v1/providers?name=q1&pageSize=1')).json).toMatchObject({ providers: [{ name: 'q1' }] })
+    for (const query of ['pageSize=x', 'pageSize=1&pageSize=2', 'pageSize=1.5', 'pageSize=-1', 'page_size=1', 'pagesize=1']) {
+      const answer = await call('GET', `/api/v1/providers?${query}`)
+      expect([query, answer.status, reasonOf(answer)]).toEqual([query, 400, 'INVALID'])
+    }
+    expect((await call('GET', '/api/v1/providers?pagesize=1')).json).toMatchObject({
+      details: [{ metadata: { hint: 'Did you mean pageSize?' } }, {}],
+    })
+  })
+
+  it('leads an account and a mount through their lives, with etags', async () => {
+    const made = await call('POST', '/api/v1/providers', local('life'))
+    expect([made.status, made.headers['etag']]).toEqual([200, '"1"'])
+    const id = String(made.json['id'])
+    expect((await call('GET', `/api/v1/providers/${id}`)).json).toEqual(made.json)
+    const changed = await call('PATCH', `/api/v1/providers/${id}`, { provider: { name: 'life 2' } }, { 'if-match': '"1"' })
+    expect([changed.status, changed.headers['etag'], changed.json['name']]).toEqual([200, '"2"', 'life 2'])
+    const late = await call('PATCH', `/api/v1/providers/${id}`, { provider: { name: 'life 3' } }, { 'if-match': '"1"' })
+    expect([late.status, reasonOf(late)]).toEqual([412, 'CONFLICT'])
+    const mount = await call('POST', '/api/v1/mounts', { name: 'life', providerId: id, path: '/m', cacheSize: '5000000000' })
+    expect(mount.json).toMatchObject({ name: 'life', cacheSize: '5000000000' })
+    const mountId = String(mount.json['id'])
+    const patched = await call('PATCH', `/api/v1/mounts/${mountId}`, { readOnly: true, options: { writeBackSeconds: 7 } })
+    expect(patched.json).toMatchObject({ readOnly: true, path: '/m', options: { writeBackSeconds: 7 } })
+    const masked = await call('PATCH', `/api/v1/mounts/${mountId}?updateMask=readOnly`, { readOnly: false, path: '/ignored' })
+    expect(masked.json).toMatchObject({ path: '/m' })
+    expect((await call('POST', `/api/v1/mounts/${mountId}:start`)).json).toMatchObject({ enabled: true })
+    expect((await call('GET', `/api/v1/mounts/${mountId}/state/a/b%20c`)).json).toMatchObject({ path: 'a/b c' })
+    const used = await call('DELETE', `/api/v1/providers/${id}`)
+    expect([used.status, reasonOf(used)]).toEqual([409, 'PROVIDER_IN_USE'])
+    await call('POST', `/api/v1/mounts/${mountId}:stop`, { force: true })
+    expect((await call('DELETE', `/api/v1/mounts/${mountId}`)).status).toBe(200)
+    expect((await call('DELETE', `/api/v1/providers/${id}`, undefined, { 'if-match': '"2"' })).status).toBe(200)
+    expect((await call('GET', `/api/v1/providers/${id}`)).status).toBe(404)
+  })
+
+  it('makes a thing once for one idempotency key', async () => {
+    const key = { 'idempotency-key': 'k1' }
+    const made = await Promise.all([1, 2].map(() => call('POST', '/api/v1/providers', local('once'), key)))
+    expect(made[0]?.json).toEqual(made[1]?.json)
+    expect(reasonOf(await call('POST', '/api/v1/providers', local('other'), key))).toBe('REQUEST_ID_REUSED')
+  })
+
+  it('streams lines, and events where they are asked for', async () => {
+    service.log.forMount('m8').write('warn', 'seen')
+    const lines = await call('GET', '/api/v1/logs:tail?mountId=m8')
+    expect(lines.headers['content-type']).toBe('application/x-ndjson')
+    expect(JSON.parse(lines.text)).toMatchObject({ entries: [{ message: 'seen', level: 'LOG_LEVEL_WARN' }] })
+    const events = await call('GET', '/api/v1/logs:tail?mountId=m8', undefined, { accept: 'text/event-stream' })
+    expect(events.headers['content-type']).toBe('text/event-stream')
+    expect(events.text).toMatch(/^data: \{"entries":.*\}\n\n$/)
+  })
+
+  it('tells what it is without a word of its own', async () => {
+    expect((await call('GET', '/api/v1/health')).json).toEqual({ status: 'ok' })
+    expect((await call('GET', '/readyz')).json).toEqual({ status: 'ready' })
+    expect((await call('GET', '/openapi.json')).json).toMatchObject({ openapi: '3.1.0' })
+  })
+})
+
+describe('every error', () => {
+  const wrong: [string, string, string, unknown, Record<string, string>, number, string][] = [
+    ['no route', 'GET', '/api/v1/nothing', undefined, {}, 404, 'NOT_FOUND'],
+    ['no page', 'GET', '/nothing', undefined, {}, 404, 'NOT_FOUND'],
+    ['wrong verb', 'PUT', '/api/v1/mounts', {}, {}, 405, 'UNSUPPORTED'],
+    ['not JSON', 'POST', '/api/v1/providers', '{"a', {}, 400, 'INVALID'],
+    ['not an object', 'POST', '/api/v1/providers', '[]', {}, 400, 'INVALID'],
+    ['unknown field', 'POST', '/api/v1/providers', { provder: {} }, {}, 400, 'INVALID'],
+    ['wrong type', 'POST', '/api/v1/providers', { test: 'yes' }, {}, 400, 'INVALID'],
+    ['unknown enum', 'POST', '/api/v1/mounts', { access: 'MINE' }, {}, 400, 'INVALID'],
+    ['a body too many', 'GET', '/api/v1/mounts', {}, { 'content-length': '2' }, 400, 'INVALID'],
+    ['another kind of body', 'POST', '/api/v1/providers', '<a/>', { 'content-type': 'text/xml' }, 400, 'INVALID'],
+    ['too large', 'POST', '/api/v1/providers', ' '.repeat(5_000_000), {}, 413, 'TOO_LARGE'],
+    ['too deep', 'POST', '/api/v1/providers', `{"provider":{"options":${'{"a":'.repeat(90)}1${'}'.repeat(90)}}}`, {}, 400, 'INVALID'],
+  ]
+
+  it.each(wrong)('has reason and an id that the log has: %s', async (_name, verb, path, body, headers, status, reason) => {
+    const answer = await call(verb, path, body, headers)
+    expect([answer.status, reasonOf(answer)]).toEqual([status, reason])
+    const id = answer.headers['cloudmoor-correlation-id']
+    expect(JSON.stringify(answer.json)).toContain(`"requestId":"${String(id)}"`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(await readFile(`${service.places.logs}/service.log`, 'utf8')).toContain(`"correlationId":"${String(id)}"`)
+  })
+
+  it.each([
+    ['Connect', 'application/json', '{"pageSize": tr'],
+    ['Connect, of a stream', 'application/connect+json', '\0\0\0\0\x02{"'],
+    ['gRPC-Web', 'application/grpc-web+proto', '\0\0\0\0\x01\xff'],
+  ])('has them in other protocols too, also when the body cannot be read: %s', async (_name, type, body) => {
+    const method = type.includes('connect+') ? 'LogService/TailLogs' : 'MountService/ListMounts'
+    const answer = await call('POST', `/cloudmoor.v1.${method}`, Buffer.from(body, 'latin1').toString('latin1'), { 'content-type': type })
+    const id = /cloudmoor-correlation-id\W+([0-9a-z]{16})/.exec(JSON.stringify(answer.headers) + answer.text)?.[1]
+    expect(id).toMatch(/^[0-9a-z]{16}$/)
+    if (type.includes('json')) expect(answer.text).toContain('ErrorInfo')
+    else expect(answer.text).toContain('grpc-status-details-bin')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(await readFile(`${service.places.logs}/service.log`, 'utf8')).toContain(`"correlationId":"${id ?? ''}"`)
+  })
+
+  it('says which verbs there are', async () => {
+    expect((await call('PUT', '/api/v1/mounts', {})).headers['allow']).toBe('GET, POST')
+  })
+
+  it('says when to try again', async () => {
+    service.mounts.onProbe = () => Promise.reject(new CloudError('throttled', 'slow down', { retryAfterMs: 2500 }))
+    const { json } = await call('POST', '/api/v1/providers', local('slow'))
+    const answer = await call('POST', `/api/v1/providers/${String(json['id'])}:test`, {})
+    expect([answer.status, reasonOf(answer)]).toEqual([503, 'THROTTLED'])
+    expect(answer.json['details']).toContainEqual({ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '2.500s' })
+  })
+})
