@@ -6,6 +6,7 @@ const seconds = 1000
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    reporters: ['default', './scripts/lib/conformance-reporter.ts'],
     projects: [
       {
         test: {

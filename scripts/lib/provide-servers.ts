@@ -3,9 +3,18 @@
  * With --path the place of MinIO is printed on stdout, and it is an error if there is none.
  */
 import { findMinio } from '../../tests/servers/minio.ts'
+import { findSwift } from '../../tests/servers/swift.ts'
+import { findVersitygw } from '../../tests/servers/versitygw.ts'
 
-const found = await findMinio()
-if ('missing' in found) {
-  process.stderr.write(`MinIO is not available, its tests are skipped: ${found.missing}\n`)
-  if (process.argv.includes('--path')) process.exitCode = 1
-} else if (process.argv.includes('--path')) process.stdout.write(`${found.path}\n`)
+const minio = await findMinio()
+if (process.argv.includes('--path')) {
+  if ('missing' in minio) process.exitCode = 1
+  else process.stdout.write(`${minio.path}\n`)
+} else {
+  for (const find of [findVersitygw, findSwift]) tellMissing(await find())
+}
+tellMissing(minio)
+
+function tellMissing(found: { readonly path: string } | { readonly missing: string }): void {
+  if ('missing' in found) process.stderr.write(`not available, its tests are skipped: ${found.missing}\n`)
+}

@@ -49,7 +49,8 @@ function readResults(file: string): TestResult[] {
 async function vitestSuite(project: string, deadlineMs: number): Promise<TestResult[]> {
   const file = join(temporary, `${project}.ndjson`)
   writeFileSync(file, '')
-  const args = ['run', '--project', project, '--reporter', 'default', '--reporter', './scripts/lib/ndjson-reporter.ts']
+  const reporters = ['default', './scripts/lib/ndjson-reporter.ts', './scripts/lib/conformance-reporter.ts']
+  const args = ['run', '--project', project, ...reporters.flatMap((reporter) => ['--reporter', reporter])]
   const run = await runCommand(join(root, 'node_modules/.bin/vitest'), args, {
     deadlineMs,
     env: { ...environment, CLOUDMOOR_TEST_RESULTS: file, NO_COLOR: '1' },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Connector, PosixAttributes, RemoteEntry, RemoteType } from '../../src-service/drive/connectors/connector.ts'
-import { absent, any, at, contentsAt, listAll, put, refusal, signal, sourceOf, statOf, writeOptions, testIf } from './candidate.ts'
+import { absent, any, at, contentsAt, listAll, put, refusal, signal, sourceOf, statOf, writeOptions } from './candidate.ts'
 import type { Ground } from './connector-conformance.ts'
 
 const mtime = { sec: 1_234_567_890, nsec: 123_456_789 }
@@ -8,11 +8,11 @@ const early = { sec: -1, nsec: 500_000_000 }
 const owner = { uid: 4242, gid: 4343 }
 
 /** POSIX facts for which the cloud has a place come back; those for which it has none are refused or said to be lost. */
-export function attributeTests({ bench, has }: Ground): void {
+export function attributeTests({ bench, has, testOf }: Ground): void {
   describe('attributes', () => {
     const writeFile = (name: string, posix: PosixAttributes) => write(bench().connector, name, 'file', posix)
 
-    testIf(has('mode'))('modes, with all twelve bits', async () => {
+    testOf('mode')('modes, with all twelve bits', async () => {
       for (const mode of [0o644, 0o000, 0o400, 0o777, 0o4755, 0o2711, 0o1777]) {
         await writeFile(`mode-${mode}`, { mode })
         expect((await statOf(bench().other, at(`mode-${mode}`))).posix.mode, mode.toString(8)).toBe(mode)
@@ -20,12 +20,12 @@ export function attributeTests({ bench, has }: Ground): void {
       }
     })
 
-    testIf(has('owner'))('owners', async () => {
+    testOf('owner')('owners', async () => {
       await writeFile('owned', owner)
       expect((await statOf(bench().other, at('owned'))).posix).toMatchObject(owner)
     })
 
-    testIf(has('mtime'))('times, as finely as declared', async () => {
+    testOf('mtime')('times, as finely as declared', async () => {
       const step = bench().connector.capabilities.mtimePrecisionNs
       for (const [name, time] of [
         ['timed', mtime],
@@ -37,7 +37,7 @@ export function attributeTests({ bench, has }: Ground): void {
       }
     })
 
-    testIf(has('mode'))('attributes of a folder', async () => {
+    testOf('mode')('attributes of a folder', async () => {
       const { connector, other } = bench()
       await connector.makeFolder(at('attributed'), { mode: 0o1770, ...(has('owner') && owner) }, signal)
       expect((await statOf(other, at('attributed'))).posix).toMatchObject({ mode: 0o1770, ...(has('owner') && owner) })
@@ -54,7 +54,7 @@ export function attributeTests({ bench, has }: Ground): void {
       expect(listed?.posix.mode).toBe(has('attributes-in-listings') ? 0o640 : undefined)
     })
 
-    testIf(has('symlinks'))('symlinks with any target', async () => {
+    testOf('symlinks')('symlinks with any target', async () => {
       const targets = [Buffer.from('../a b/caf\u00e9'), Buffer.from([0x2f, 0xff, 0xfe]), Buffer.alloc(4000, 'x')]
       for (const [index, target] of targets.entries()) {
         const written = await write(bench().connector, `link-${index}`, 'symlink', { target })
@@ -64,7 +64,7 @@ export function attributeTests({ bench, has }: Ground): void {
       }
     })
 
-    testIf(has('symlinks'))('a symlink is replaced and removed, never followed', async () => {
+    testOf('symlinks')('a symlink is replaced and removed, never followed', async () => {
       const { connector } = bench()
       await put(connector, at('aim'), 'aim')
       await write(connector, 'arrow', 'symlink', { target: Buffer.from('aim') })
@@ -76,7 +76,7 @@ export function attributeTests({ bench, has }: Ground): void {
       expect(await contentsAt(connector, at('aim'))).toBe('aim')
     })
 
-    testIf(has('special-nodes'))('special nodes', async () => {
+    testOf('special-nodes')('special nodes', async () => {
       const nodes: readonly (readonly [RemoteType, PosixAttributes])[] = [
         ['fifo', { mode: 0o620 }],
         ['socket', { mode: 0o755 }],
@@ -92,7 +92,7 @@ export function attributeTests({ bench, has }: Ground): void {
       }
     })
 
-    testIf(has('xattrs'))('extended attributes', async () => {
+    testOf('xattrs')('extended attributes', async () => {
       const xattrs = new Map([
         ['user.text', Buffer.from('x')],
         ['user.bytes', Buffer.from([0, 255, 1])],
@@ -102,7 +102,7 @@ export function attributeTests({ bench, has }: Ground): void {
       expect((await statOf(bench().other, at('xattrs'))).posix.xattrs).toEqual(xattrs)
     })
 
-    testIf(has('set-attributes'))('attributes change without the contents', async () => {
+    testOf('set-attributes')('attributes change without the contents', async () => {
       const { connector, other } = bench()
       const written = await writeFile('changed-mode', { mode: 0o600, mtime })
       const changed = await setterOf(connector)(at('changed-mode'), 'file', { mode: 0o444 }, { kind: 'rev', rev: written.rev }, signal)
@@ -115,7 +115,7 @@ export function attributeTests({ bench, has }: Ground): void {
       expect(await refusal(setterOf(connector)(at('changed-not'), 'file', { mode: 0 }, any, signal))).toBe('not-found')
     })
 
-    testIf(has('set-attributes'))('attributes of folders and symlinks change', async () => {
+    testOf('set-attributes')('attributes of folders and symlinks change', async () => {
       const { connector, other } = bench()
       await connector.makeFolder(at('changed-folder'), { mode: 0o700 }, signal)
       await put(connector, at('changed-folder', 'file'), 'x')

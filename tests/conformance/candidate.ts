@@ -1,9 +1,9 @@
 /** What the conformance suite needs to know of a connector, and helpers that read well in its tests. */
-import { describe, test } from 'vitest'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { ErrorKind } from '../../src-service/common/errors.ts'
 import type {
   Capabilities,
+  CapabilityCheck,
   Connector,
   PosixAttributes,
   Precondition,
@@ -13,16 +13,19 @@ import type {
   WriteOptions,
 } from '../../src-service/drive/connectors/connector.ts'
 
-/** Abilities that a connector may lack. What it lacks must be declared here as well as in its capabilities. */
-export type Ability =
+/**
+ * Abilities that a connector may lack. What it lacks must be declared here as well as in its capabilities, and what a server lacks
+ * must really fail.
+ */
+export type Ability = ConnectorAbility | ServerAbility
+
+type ConnectorAbility =
   | 'server-conditions'
   | 'resumable'
   | 'move'
   | 'tree-move'
   | 'copy'
   | 'real-folders'
-  /** Lists a folder beside a file of the same name. Beyond the capabilities: some servers of a protocol do, some do not. */
-  | 'twins'
   | 'mode'
   | 'owner'
   | 'mtime'
@@ -31,6 +34,29 @@ export type Ability =
   | 'xattrs'
   | 'set-attributes'
   | 'attributes-in-listings'
+  /** Its objects have keys, which other clients may choose freely; the bench then has `plant`. */
+  | 'foreign-keys'
+
+/** Beyond the capabilities: some servers of a protocol do it, some do not. The check of a lack is run, and must fail. */
+const serverAbilities = [
+  /** Lists a folder beside a file of the same name. */
+  'twins',
+  /** Takes keys with an empty segment, as `a//b`. */
+  'empty-segments',
+  /** Takes keys with `.` and `..` as segments. */
+  'dot-segments',
+  /** Takes a key that ends in a slash and has contents. */
+  'slash-contents',
+  /** Of two clients that create one file at once, one is refused. */
+  'exclusive-creation',
+  /** Names with control signs that XML does not know. */
+  'control-signs',
+  /** Names with a backslash. */
+  'backslash',
+  /** Names that end in a dot or a space. */
+  'trailing-signs',
+] as const
+type ServerAbility = (typeof serverAbilities)[number]
 
 /** One empty place on a cloud, seen by two clients. */
 export interface Bench {
@@ -39,18 +65,26 @@ export interface Bench {
   readonly other: Connector
   /** Bytes of contents that the cloud has received from both; only for connectors with `resumable`. */
   readonly received: () => number
+  /** Stores an object below the bench's root as another client would, under a key that need not be a path; only for object stores. */
+  readonly plant?: (key: string, contents: string) => Promise<void>
   readonly close: () => Promise<void>
 }
 
 export interface Candidate {
-  readonly name: string
+  /** Type of the connector. */
+  readonly provider: string
+  /** The server and how it is used: with `provider` one column of the table. */
+  readonly server: string
+  /** The expected result of every check: all pass but those of these abilities. */
   readonly lacks: readonly Ability[]
+  /** What the connector measures on this server, by name. Default: it measures nothing. */
+  readonly sheet?: Readonly<Record<string, CapabilityCheck['result']>>
   readonly open: () => Promise<Bench>
 }
 
 export function abilitiesOf(capabilities: Capabilities): Set<Ability> {
   const { posix } = capabilities
-  const all: readonly (readonly [Ability, boolean])[] = [
+  const all: readonly (readonly [ConnectorAbility, boolean])[] = [
     ['server-conditions', capabilities.conditionalWrite === 'server'],
     ['resumable', capabilities.resumableWrite],
     ['move', capabilities.move !== 'none'],
@@ -154,11 +188,6 @@ export async function drain(iterable: AsyncIterable<unknown>): Promise<void> {
   while (!(await iterator.next()).done);
 }
 
-/** A test that stands or falls with a declared ability. Without it there is nothing to skip: the lack is declared. */
-export function testIf(condition: boolean): (name: string, run: () => Promise<void>) => void {
-  return condition ? test : () => undefined
-}
-
-export function describeIf(condition: boolean): (name: string, group: () => void) => void {
-  return condition ? describe : () => undefined
+export function isServerAbility(ability: Ability): ability is ServerAbility {
+  return serverAbilities.some((known) => known === ability)
 }

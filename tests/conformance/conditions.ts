@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { absent, any, at, contentsAt, put, refusal, signal, testIf } from './candidate.ts'
+import { absent, any, at, contentsAt, put, refusal, signal } from './candidate.ts'
 import type { Ground } from './connector-conformance.ts'
 
 /** No update is lost: whoever writes on the wrong ground is told, and nothing has changed. */
-export function conditionTests({ bench, has }: Ground): void {
+export function conditionTests({ bench, testOf }: Ground): void {
   describe('conditions', () => {
     test('a new file does not replace one that is there', async () => {
       const { connector, other } = bench()
@@ -37,7 +37,7 @@ export function conditionTests({ bench, has }: Ground): void {
       expect(await contentsAt(connector, at('unconditional'))).toBe('second')
     })
 
-    test('of two that create one file, one wins', async () => {
+    testOf('exclusive-creation')('of two that create one file, one wins', async () => {
       const { connector, other } = bench()
       for (let round = 0; round < 10; round++) {
         const place = at(`race-${round}`)
@@ -50,7 +50,7 @@ export function conditionTests({ bench, has }: Ground): void {
       }
     })
 
-    testIf(has('server-conditions'))('of two that replace one version, one wins', async () => {
+    testOf('server-conditions')('of two that replace one version, one wins', async () => {
       const { connector, other } = bench()
       for (let round = 0; round < 10; round++) {
         const place = at(`replace-race-${round}`)

@@ -1,6 +1,6 @@
 /** The promises of `connector.ts`, held to every connector. A connector's own test names it and what it lacks. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { abilitiesOf } from './candidate.ts'
+import { abilitiesOf, isServerAbility } from './candidate.ts'
 import type { Ability, Bench, Candidate } from './candidate.ts'
 import { attributeTests } from './attributes.ts'
 import { conditionTests } from './conditions.ts'
@@ -16,10 +16,27 @@ export interface Ground {
   readonly bench: () => Bench
   /** Declared by the candidate, and therefore to be shown; tests for what it lacks are for the refusal. */
   readonly has: (ability: Ability) => boolean
+  readonly sheet: NonNullable<Candidate['sheet']>
+  /** A test that stands on abilities. Where one of them is lacking, its test is that the lack is real. */
+  readonly testOf: (...abilities: Ability[]) => (name: string, run: () => Promise<void>) => void
+}
+
+/** Every check has a name below this; the table of results is made of it. */
+function columnName({ provider, server }: Pick<Candidate, 'provider' | 'server'>): string {
+  return `conformance: ${provider} × ${server}`
+}
+
+/** A server that cannot be had here, with the reason. */
+export function skippedConformance(candidate: Pick<Candidate, 'provider' | 'server'>, reason: string): void {
+  describe(columnName(candidate), () => {
+    test('all checks', (context) => {
+      context.skip(reason)
+    })
+  })
 }
 
 export function connectorConformance(candidate: Candidate): void {
-  describe(`${candidate.name} keeps the connector contract`, () => {
+  describe(columnName(candidate), () => {
     let opened: Bench | null = null
     beforeAll(async () => {
       opened = await candidate.open()
@@ -32,7 +49,12 @@ export function connectorConformance(candidate: Candidate): void {
         if (!opened) throw new Error('the bench did not open')
         return opened
       },
+      sheet: candidate.sheet ?? {},
       has: (ability) => !candidate.lacks.includes(ability),
+      testOf: (...abilities) => {
+        const lack = abilities.find((ability) => candidate.lacks.includes(ability))
+        return lack === undefined ? test : (name, run) => testLack(ground, lack, name, run)
+      },
     }
 
     test('its capabilities say what the candidate declares', () => {
@@ -43,6 +65,7 @@ export function connectorConformance(candidate: Candidate): void {
       expect(connector.copy !== undefined).toBe(ground.has('copy'))
       expect(connector.setAttributes !== undefined).toBe(ground.has('set-attributes'))
       expect(connector.abandon !== undefined).toBe(ground.has('resumable'))
+      expect(ground.bench().plant !== undefined).toBe(ground.has('foreign-keys'))
     })
 
     contentsTests(ground)
@@ -52,5 +75,13 @@ export function connectorConformance(candidate: Candidate): void {
     moveTests(ground)
     attributeTests(ground)
     uploadTests(ground)
+  })
+}
+
+/** What a connector lacks it must not declare; what a server lacks it must not do. */
+function testLack({ bench }: Ground, lack: Ability, name: string, run: () => Promise<void>): void {
+  test(`${name} [lack: ${lack}]`, async () => {
+    if (isServerAbility(lack)) await expect(run(), `${lack} is pinned as a lack, but it is there`).rejects.toThrow()
+    else expect(abilitiesOf(bench().connector.capabilities)).not.toContain(lack)
   })
 }

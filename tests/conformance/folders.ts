@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { any, at, listAll, namesIn, put, refusal, signal, statOf, testIf } from './candidate.ts'
+import { any, at, listAll, namesIn, put, refusal, signal, statOf } from './candidate.ts'
 import type { Ground } from './connector-conformance.ts'
 
 /** Folders are there when empty, list all that is in them, and are removed only when empty. */
-export function folderTests({ bench, has }: Ground): void {
+export function folderTests({ bench, testOf }: Ground): void {
   describe('folders', () => {
     test('the root is a folder', async () => {
       expect(await statOf(bench().connector, at())).toMatchObject({ type: 'folder' })
@@ -73,13 +73,13 @@ export function folderTests({ bench, has }: Ground): void {
       expect(await namesIn(connector, at('large'))).toEqual(names)
     })
 
-    testIf(has('real-folders'))('nothing can be put into a folder that is absent', async () => {
+    testOf('real-folders')('nothing can be put into a folder that is absent', async () => {
       const { connector } = bench()
       expect(await refusal(put(connector, at('no-folder', 'file'), 'x'))).toBe('not-found')
       expect(await refusal(connector.makeFolder(at('no-folder', 'folder'), {}, signal))).toBe('not-found')
     })
 
-    testIf(!has('real-folders') && has('twins'))('a file and a folder of one name are both shown', async () => {
+    testOf('twins')('a file and a folder of one name are both shown', async () => {
       const { connector } = bench()
       await connector.makeFolder(at('twins'), {}, signal)
       await put(connector, at('twins', 'a'), 'file')

@@ -6,8 +6,10 @@ import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import { connectorConformance } from './connector-conformance.ts'
 
 connectorConformance({
-  name: 'local',
-  lacks: ['server-conditions', 'resumable'],
+  provider: 'local',
+  server: 'ext4',
+  lacks: ['server-conditions', 'resumable', 'foreign-keys', 'twins'],
+  sheet: { 'extended attributes': 'yes', 'atomic creation': 'yes' },
   open: async () => {
     const path = await mkdtemp(join(tmpdir(), 'cloudmoor-local-'))
     const context: ConnectorContext = { settings: { options: { path }, secret: () => undefined }, remoteRoot: '', log: () => undefined }

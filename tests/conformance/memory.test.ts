@@ -3,8 +3,9 @@ import { MemoryConnector } from '../support/memory-connector.ts'
 import { connectorConformance } from './connector-conformance.ts'
 
 connectorConformance({
-  name: 'memory',
-  lacks: [],
+  provider: 'memory',
+  server: 'in-process',
+  lacks: ['foreign-keys', 'twins'],
   open: async () => {
     const cloud = new MemoryCloud()
     return {

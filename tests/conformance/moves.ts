@@ -1,12 +1,14 @@
-import { expect, test } from 'vitest'
-import { absent, any, at, contentsAt, listAll, namesIn, put, refusal, signal, statOf, testIf, describeIf } from './candidate.ts'
+import { describe, expect } from 'vitest'
+import { absent, any, at, contentsAt, listAll, namesIn, put, refusal, signal, statOf } from './candidate.ts'
 import type { Connector } from '../../src-service/drive/connectors/connector.ts'
 import type { Ground } from './connector-conformance.ts'
 
 /** Moves and copies by the server. */
-export function moveTests({ bench, has }: Ground): void {
-  describeIf(has('move'))('moves', () => {
-    test('a file has its new name, and not its old one', async () => {
+export function moveTests({ bench, has, testOf }: Ground): void {
+  describe('moves', () => {
+    const moving = testOf('move')
+    const unlessTree = has('tree-move') ? () => undefined : moving
+    moving('a file has its new name, and not its old one', async () => {
       const { connector, other } = bench()
       const { rev } = await put(connector, at('old-name'), 'contents')
       const moved = await moverOf(connector)(at('old-name'), at('new-name'), 'file', { kind: 'rev', rev }, null, signal)
@@ -16,7 +18,7 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await other.stat(at('old-name'), 'any', signal)).toBeNull()
     })
 
-    test('into another folder', async () => {
+    moving('into another folder', async () => {
       const { connector } = bench()
       await connector.makeFolder(at('from-folder'), {}, signal)
       await connector.makeFolder(at('to-folder'), {}, signal)
@@ -26,7 +28,7 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await contentsAt(connector, at('to-folder', 'caf\u00e9 +%'))).toBe('contents')
     })
 
-    test('a name that is taken is not replaced unasked', async () => {
+    moving('a name that is taken is not replaced unasked', async () => {
       const { connector } = bench()
       await put(connector, at('mover'), 'mover')
       await put(connector, at('sitter'), 'sitter')
@@ -35,7 +37,7 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await contentsAt(connector, at('mover'))).toBe('mover')
     })
 
-    test('a name that is taken is replaced at the version that was meant', async () => {
+    moving('a name that is taken is replaced at the version that was meant', async () => {
       const { connector, other } = bench()
       await put(connector, at('mover-2'), 'mover')
       const first = await put(connector, at('sitter-2'), 'first')
@@ -47,7 +49,7 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await other.stat(at('mover-2'), 'any', signal)).toBeNull()
     })
 
-    test('a version that is no longer there is not moved', async () => {
+    moving('a version that is no longer there is not moved', async () => {
       const { connector, other } = bench()
       const { rev } = await put(connector, at('changed'), 'first')
       await put(other, at('changed'), 'second', { kind: 'rev', rev })
@@ -55,12 +57,12 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await connector.stat(at('moved'), 'any', signal)).toBeNull()
     })
 
-    test('what is absent is not moved', async () => {
+    moving('what is absent is not moved', async () => {
       const { connector } = bench()
       expect(await refusal(moverOf(connector)(at('missing'), at('moved-2'), 'file', any, null, signal))).toBe('not-found')
     })
 
-    testIf(has('tree-move'))('a folder goes with all that is in it', async () => {
+    testOf('tree-move')('a folder goes with all that is in it', async () => {
       const { connector } = bench()
       await connector.makeFolder(at('tree'), {}, signal)
       await connector.makeFolder(at('tree', 'branch'), {}, signal)
@@ -72,15 +74,17 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await refusal(moverOf(connector)(at('tree-2'), at('tree-3'), 'folder', any, null, signal))).toBe('exists')
     })
 
-    testIf(!has('tree-move'))('a folder is not moved in one step', async () => {
+    unlessTree('a folder is not moved in one step', async () => {
       const { connector } = bench()
       await connector.makeFolder(at('no-tree'), {}, signal)
       expect(await refusal(moverOf(connector)(at('no-tree'), at('no-tree-2'), 'folder', any, null, signal))).toBe('unsupported')
     })
   })
 
-  describeIf(has('copy'))('copies', () => {
-    test('a copy has the contents, and its own life', async () => {
+  describe('copies', () => {
+    const copying = testOf('copy')
+
+    copying('a copy has the contents, and its own life', async () => {
       const { connector } = bench()
       const source = await put(connector, at('copied'), 'contents')
       const copy = await copierOf(connector)(at('copied'), at('copy'), source.rev, {}, absent, signal)
@@ -90,7 +94,7 @@ export function moveTests({ bench, has }: Ground): void {
       expect(await contentsAt(connector, at('copy'))).toBe('contents')
     })
 
-    test('a copy replaces nothing unasked, and comes from the version that was meant', async () => {
+    copying('a copy replaces nothing unasked, and comes from the version that was meant', async () => {
       const { connector } = bench()
       const source = await put(connector, at('copied-2'), 'first')
       await put(connector, at('copy-2'), 'sitter')

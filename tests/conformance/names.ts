@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { at, contentsAt, listAll, put, refusal, signal, statOf } from './candidate.ts'
+import { any, at, contentsAt, listAll, put, refusal, signal, statOf } from './candidate.ts'
+import type { Ability } from './candidate.ts'
+import type { Connector, RemotePlace } from '../../src-service/drive/connectors/connector.ts'
 import type { Ground } from './connector-conformance.ts'
 
-const odd: Readonly<Record<string, string>> = {
+/** What a name is, with the ability that a server may lack for it. */
+const odd: Readonly<Record<string, string | readonly [string, Ability]>> = {
   'composed unicode': 'caf\u00e9',
   'decomposed unicode': 'cafe\u0301',
   'beyond the basic plane': '\u{1f4c1}\u{20bb7}',
@@ -14,19 +17,19 @@ const odd: Readonly<Record<string, string>> = {
   'signs that XML knows': '<a>&amp;"\'',
   'a leading dot': '.hidden',
   'three dots': '...',
-  'trailing dot and space': 'end. ',
-  'a backslash and a colon': 'c:\\a|b*',
+  'trailing dot and space': ['end. ', 'trailing-signs'],
+  'a backslash and a colon': ['c:\\a|b*', 'backslash'],
   'a tab and a newline': 'a\tb\nc',
-  'a control sign': 'a\u0001b',
+  'a control sign': ['a\u0001b', 'control-signs'],
   'its own quotes': `'"\`$(x)`,
   '255 bytes': 'n'.repeat(255),
   '255 bytes of three-byte signs': '\u20ac'.repeat(85),
 }
 
 /** A name that the capabilities allow comes back byte by byte; one that they do not allow is refused at once. */
-export function nameTests({ bench }: Ground): void {
-  describe('names', () => {
-    test.each(Object.entries(odd))('%s', async (_title, name) => {
+export function nameTests({ bench, testOf }: Ground): void {
+  const roundTrip = (title: string, name: string, ...abilities: Ability[]) => {
+    testOf(...abilities)(title, async () => {
       const { connector } = bench()
       const folder = `names of ${Buffer.from(name).toString('hex').slice(0, 32)}`
       await connector.makeFolder(at(folder), {}, signal)
@@ -42,6 +45,13 @@ export function nameTests({ bench }: Ground): void {
       expect(await contentsAt(connector, at(folder, bytes))).toBe('contents')
       expect(await contentsAt(connector, at(folder, 'beside', bytes))).toBe('below')
     })
+  }
+
+  describe('names', () => {
+    for (const [title, name] of Object.entries(odd)) {
+      if (typeof name === 'string') roundTrip(title, name)
+      else roundTrip(title, ...name)
+    }
 
     test('a folder may have an odd name too', async () => {
       const { connector } = bench()
@@ -82,4 +92,50 @@ export function nameTests({ bench }: Ground): void {
       expect(await refusal(put(connector, at(name), 'x'))).toBe('name-too-long')
     })
   })
+
+  describe('keys of other clients that are no paths', () => {
+    const keys = [
+      ['an empty segment', 'empty//segment', 'empty-segments'],
+      ['dots as segments', 'dots/../segment', 'dot-segments'],
+      ['a slash at the end, with contents', 'slash/', 'slash-contents'],
+    ] as const
+    for (const [title, key, ability] of keys) {
+      testOf('foreign-keys', ability)(`${title}: shown or told of, and the rest with it`, async () => {
+        const { connector, plant } = bench()
+        const folder = `foreign ${ability}`
+        await connector.makeFolder(at(folder), {}, signal)
+        await put(connector, at(folder, 'plain'), 'x')
+        await plant?.(`${folder}/${key}`, 'contents')
+        const seen = await everything(connector, at(folder))
+        expect(seen.shown).toContain('plain')
+        const found =
+          seen.shown.some((path) => key.replace(/\/$/, '') === path) || seen.hidden.some((hidden) => key.startsWith(lastPart(hidden)))
+        expect(found, JSON.stringify(seen)).toBe(true)
+        expect(await refusal(connector.remove(at(folder), 'folder', any, signal))).toBe('not-empty')
+      })
+    }
+  })
+}
+
+/** All paths below a folder, and what its listings hide. */
+async function everything(connector: Connector, folder: RemotePlace): Promise<{ shown: string[]; hidden: string[] }> {
+  const shown: string[] = []
+  const hidden: string[] = []
+  for await (const page of connector.list(folder, signal)) {
+    hidden.push(...page.hidden)
+    for (const entry of page.entries) {
+      const path = entry.name.toString()
+      shown.push(path)
+      if (entry.type !== 'folder') continue
+      const below = await everything(connector, { ...folder, path: [...folder.path, entry.name] })
+      shown.push(...below.shown.map((rest) => `${path}/${rest}`))
+      hidden.push(...below.hidden)
+    }
+  }
+  return { shown, hidden }
+}
+
+/** What stands below the bench's own folder. */
+function lastPart(hidden: string): string {
+  return hidden.slice(hidden.indexOf('foreign ')).split('/').slice(1).join('/')
 }

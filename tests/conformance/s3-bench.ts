@@ -1,11 +1,11 @@
-/** MinIO as tests of the S3 connector use it. */
+/** Servers as tests of the S3 connector use them. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, test } from 'vitest'
 import type { ConnectorContext } from '../../src-service/drive/connectors/connector.ts'
 import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import type { OpenConnector } from '../../src-service/drive/connectors/registry.ts'
 import { findMinio, startMinio } from '../servers/minio.ts'
-import type { MinioServer } from '../servers/minio.ts'
+import type { S3Server } from '../servers/minio.ts'
 import { startChaosProxy } from '../support/chaos-proxy.ts'
 import type { ChaosProxy, Fate, Seen } from '../support/chaos-proxy.ts'
 import { at, signal } from './candidate.ts'
@@ -21,15 +21,15 @@ export interface S3Bench {
 }
 
 /** A bucket of its own, behind a proxy. */
-export async function openS3Bench(minio: MinioServer, preset: string): Promise<S3Bench> {
-  const proxy = await startChaosProxy(minio.endpoint)
+export async function openS3Bench(server: S3Server, preset: string): Promise<S3Bench> {
+  const proxy = await startChaosProxy(server.endpoint)
   const bucket = `bench-${randomBytes(6).toString('hex')}`
   const opened: OpenConnector[] = []
   const openWith = (options: Readonly<Record<string, string | number | boolean>>, remoteRoot: string) => {
     const context: ConnectorContext = {
       settings: {
-        options: { preset, endpoint: proxy.endpoint, accessKeyId: minio.accessKeyId, partSize: 5, ...options },
-        secret: (name) => (name === 'secretAccessKey' ? minio.secretAccessKey : undefined),
+        options: { preset, endpoint: proxy.endpoint, accessKeyId: server.accessKeyId, partSize: 5, ...options },
+        secret: (name) => (name === 'secretAccessKey' ? server.secretAccessKey : undefined),
       },
       remoteRoot,
       log: () => undefined,
@@ -53,7 +53,7 @@ export async function openS3Bench(minio: MinioServer, preset: string): Promise<S
 
 /** What tests of one file work with; valid inside tests. */
 export interface S3Ground {
-  readonly minio: MinioServer
+  readonly minio: S3Server
   readonly bench: S3Bench
   readonly connector: OpenConnector
   /** The first requests that match meet the fates, one each; the others pass. */
@@ -68,7 +68,7 @@ export function withMinio(tests: (ground: S3Ground) => void): void {
     test.skip(`MinIO: ${found.missing}`, () => undefined)
     return
   }
-  let opened: { readonly minio: MinioServer; readonly bench: S3Bench; readonly connector: OpenConnector } | null = null
+  let opened: { readonly minio: S3Server; readonly bench: S3Bench; readonly connector: OpenConnector } | null = null
   const here = () => {
     if (!opened) throw new Error('the bench did not open')
     return opened

@@ -1,37 +1,76 @@
-import { afterAll, describe, test } from 'vitest'
-import { findMinio, startMinio } from '../servers/minio.ts'
-import type { MinioServer } from '../servers/minio.ts'
-import type { Ability, Bench } from './candidate.ts'
-import { connectorConformance } from './connector-conformance.ts'
+import { S3Client } from '../../src-service/drive/connectors/s3/s3-client.ts'
+import { resolveSettings } from '../../src-service/drive/connectors/s3/settings.ts'
+import { minio, swift, versitygw } from '../servers/s3-servers.ts'
+import type { S3ServerKind } from '../servers/s3-servers.ts'
+import { signal } from './candidate.ts'
+import type { Ability, Bench, Candidate } from './candidate.ts'
+import { connectorConformance, skippedConformance } from './connector-conformance.ts'
 import { openS3Bench } from './s3-bench.ts'
 
-const found = await findMinio()
+type Sheet = NonNullable<Candidate['sheet']>
 
-if ('missing' in found) {
-  describe('s3', () => {
-    test.skip(`MinIO: ${found.missing}`, () => undefined)
-  })
-} else {
-  let server: Promise<MinioServer> | null = null
-  afterAll(async () => {
-    await (await server)?.stop()
-  })
-  const open = async (preset: string, inPrefix: boolean): Promise<Bench> => {
-    server ??= startMinio(found.path)
-    return await openBench(await server, preset, inPrefix)
-  }
-  // MinIO keeps keys below another key (`a` and `a/b`) but lists only the upper one.
-  const lacks: readonly Ability[] = ['tree-move', 'real-folders', 'twins', 'xattrs']
-  connectorConformance({ name: 's3 (MinIO)', lacks, open: () => open('minio', false) })
-  connectorConformance({
-    name: 's3 (MinIO as an unknown server, below a prefix)',
-    lacks: [...lacks, 'attributes-in-listings'],
-    open: () => open('generic', true),
-  })
+const keepsConditions: Sheet = { 'conditional creation': 'yes', 'conditional replacement': 'yes' }
+
+/** What no object store of this protocol has. */
+const everywhere: readonly Ability[] = ['tree-move', 'real-folders', 'xattrs']
+
+await conform(minio, minio.preset, '', ['twins', 'empty-segments', 'dot-segments'], keepsConditions)
+await conform(minio, 'generic', 'some/caf\u00e9', ['twins', 'empty-segments', 'dot-segments', 'attributes-in-listings'], keepsConditions)
+await conform(
+  versitygw,
+  versitygw.preset,
+  '',
+  ['twins', 'attributes-in-listings', 'control-signs', 'empty-segments', 'dot-segments', 'slash-contents'],
+  keepsConditions,
+)
+await conform(swift, swift.preset, '', ['server-conditions', 'exclusive-creation', 'attributes-in-listings'], {
+  'conditional creation': 'yes',
+  'conditional replacement': 'no',
+})
+
+/** @param prefix of the bench's root in its bucket; '' is the bucket itself */
+async function conform(kind: S3ServerKind, preset: string, prefix: string, lacks: readonly Ability[], sheet: Sheet): Promise<void> {
+  const found = await kind.find()
+  const server = preset === kind.preset && prefix === '' ? kind.name : `${kind.name} as ${preset}, below a prefix`
+  if ('missing' in found) skippedConformance({ provider: 's3', server }, found.missing)
+  else
+    connectorConformance({
+      provider: 's3',
+      server,
+      sheet,
+      lacks: [...everywhere, ...lacks],
+      open: () => open(kind, found.path, preset, prefix),
+    })
 }
 
-async function openBench(minio: MinioServer, preset: string, inPrefix: boolean): Promise<Bench> {
-  const bench = await openS3Bench(minio, preset)
-  const one = () => (inPrefix ? bench.openAccount(`${bench.bucket}/some/caf\u00e9`) : bench.open())
-  return { connector: one(), other: one(), received: () => bench.proxy.received, close: bench.close }
+async function open(kind: S3ServerKind, path: string, preset: string, prefix: string): Promise<Bench> {
+  const server = await kind.start(path)
+  const bench = await openS3Bench(server, preset)
+  const one = () => (prefix === '' ? bench.open() : bench.openAccount(`${bench.bucket}/${prefix}`))
+  const client = new S3Client(
+    resolveSettings({
+      settings: {
+        options: { endpoint: server.endpoint, accessKeyId: server.accessKeyId },
+        secret: (name) => (name === 'secretAccessKey' ? server.secretAccessKey : undefined),
+      },
+      remoteRoot: '',
+      log: () => undefined,
+    }),
+  )
+  return {
+    connector: one(),
+    other: one(),
+    received: () => bench.proxy.received,
+    plant: async (key, contents) => {
+      const body = Buffer.from(contents)
+      const headers = { 'content-length': String(body.length) }
+      const whole = Buffer.from(prefix === '' ? key : `${prefix}/${key}`)
+      await client.head({ method: 'PUT', bucket: bench.bucket, key: whole, headers, body }, signal)
+    },
+    close: async () => {
+      await client.close()
+      await bench.close()
+      await server.stop()
+    },
+  }
 }

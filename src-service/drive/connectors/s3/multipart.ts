@@ -47,7 +47,7 @@ export async function uploadInParts(
   const { upload, done } = (await resume(client, place, source, options, signal)) ?? (await begin(client, place, source, options, signal))
   const parts = await uploadParts(client, upload, source, done, options, signal)
   try {
-    return { rev: await complete(client, upload, parts, options, signal), size: source.size }
+    return { rev: await completeAsListed(client, upload, parts, source, options, signal), size: source.size }
   } catch (caught) {
     // A version that lost will not win later; its parts would lie there and cost.
     if (CloudError.from(caught).kind === 'conflict') await abandonUpload(client, JSON.stringify(upload), signal).catch(() => undefined)
@@ -55,10 +55,34 @@ export async function uploadInParts(
   }
 }
 
+/** A part of a try that was cut off may arrive after ours and take its place: what is there is compared once more then. */
+async function completeAsListed(
+  client: S3Client,
+  upload: Upload,
+  parts: readonly Part[],
+  source: UploadSource,
+  options: WriteOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return await complete(client, upload, parts, options, signal)
+  } catch (caught) {
+    const done = CloudError.from(caught).code === 'InvalidPart' ? await listParts(client, upload, source, signal) : null
+    if (!done) throw caught
+    return await complete(client, upload, await uploadParts(client, upload, source, done, options, signal), options, signal)
+  }
+}
+
 /** Ends an upload that will not be completed. Resolves also if there is none. */
 export async function abandonUpload(client: S3Client, handle: string, signal: AbortSignal): Promise<void> {
   const upload = parseHandle(handle)
-  if (upload) await ignoreAbsent(client.head({ method: 'DELETE', ...target(upload), query: [['uploadId', upload.uploadId]] }, signal))
+  if (!upload) return
+  // A part that was still on its way when the upload ended may stay behind, which costs: asked for, and ended again.
+  for (let tries = 3; tries > 0; tries--) {
+    await ignoreAbsent(client.head({ method: 'DELETE', ...target(upload), query: [['uploadId', upload.uploadId]] }, signal))
+    const left = { method: 'GET', ...target(upload), query: [['uploadId', upload.uploadId]] } as const
+    if (!(await ignoreAbsent(client.head(left, signal)))) return
+  }
 }
 
 async function begin(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
