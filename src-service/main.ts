@@ -6,6 +6,7 @@ import { loadNative } from './common/native/load-native.ts'
 import { findPlaces, preparePlaces } from './common/paths.ts'
 import { openLog } from './common/telemetry/log.ts'
 import { version } from './common/version.ts'
+import type { Alert } from './control/api/events/service-events.ts'
 import { openApi } from './control/api/open-api.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
 import { createMountManager } from './control/mounts/mount-manager.ts'
@@ -54,6 +55,7 @@ async function main(): Promise<void> {
   const { secrets, serving } = vault
   const providers = createProviders({ table: store.providers, secrets, serving, prober: accounts, descriptors })
 
+  const alertListeners = new Set<(alert: Alert) => void>()
   const mounts = createMountManager({
     host: {
       ...{ native, clock: systemClock, pool, log, records: new MountRecords(places.run) },
@@ -62,7 +64,10 @@ async function main(): Promise<void> {
         accounts: { account: (id) => providers.account(id), bareAccount: async (id) => (await providers.get(id)).record },
       },
       stopTimeoutMs: await stopTimeoutMs(store.settings),
-      onAlert: ({ id }, severity, reason, message) => log.forMount(id).write(severity === 'error' ? 'error' : 'warn', message, { reason }),
+      onAlert: ({ id }, severity, reason, message) => {
+        log.forMount(id).write(severity === 'error' ? 'error' : 'warn', message, { reason })
+        for (const listener of alertListeners) listener({ severity, mountId: id, reason, message })
+      },
     },
     ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
   })
@@ -83,6 +88,10 @@ async function main(): Promise<void> {
     ...{ places, version, startedAt, log, providers, mounts, vault },
     requests: store.requests,
     service: life,
+    onAlert: (listener) => {
+      alertListeners.add(listener)
+      return () => alertListeners.delete(listener)
+    },
     peerCredentials: (descriptor) => native.peerCredentials(descriptor),
   })
   // From here on the order of the end is: door, mounts, store, log.

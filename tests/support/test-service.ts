@@ -6,6 +6,7 @@ import { findPlaces, preparePlaces } from '../../src-service/common/paths.ts'
 import type { Places } from '../../src-service/common/paths.ts'
 import { openLog } from '../../src-service/common/telemetry/log.ts'
 import type { Log } from '../../src-service/common/telemetry/log.ts'
+import type { Alert } from '../../src-service/control/api/events/service-events.ts'
 import { openApi } from '../../src-service/control/api/open-api.ts'
 import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
 import { createProviders } from '../../src-service/control/providers/providers.ts'
@@ -27,6 +28,8 @@ export interface TestService {
   readonly vault: ServiceVault
   readonly api: Api
   readonly shutdowns: (number | null)[]
+  /** Something needs a person. */
+  readonly alert: (alert: Alert) => void
   stop(): Promise<void>
 }
 
@@ -44,6 +47,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   })
   await vault.begin()
   const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: mounts, descriptors })
+  const alertListeners = new Set<(alert: Alert) => void>()
   const shutdowns: (number | null)[] = []
   const api = await openApi({
     places,
@@ -61,6 +65,10 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
       },
       restart: () => {},
     },
+    onAlert: (listener) => {
+      alertListeners.add(listener)
+      return () => alertListeners.delete(listener)
+    },
     peerCredentials: () => ({ uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 }),
     ...parts,
   })
@@ -72,6 +80,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     vault,
     api,
     shutdowns,
+    alert: (alert) => alertListeners.forEach((listener) => listener(alert)),
     stop: async () => {
       await api.close(200)
       await store.close()

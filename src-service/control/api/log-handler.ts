@@ -1,7 +1,7 @@
-import type { JsonObject } from '@bufbuild/protobuf'
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { LogLevel } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
-import type { LogService, TailLogsRequest } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
+import type { LogEntrySchema, LogService, TailLogsRequest } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { pause, systemClock } from '../../common/clock.ts'
 import { sightOf } from './call.ts'
 import { openLogReader } from './log-reader.ts'
@@ -55,7 +55,8 @@ function* inBatches(lines: readonly LogLine[]) {
   for (let start = 0; start < lines.length; start += batch) yield { entries: lines.slice(start, start + batch).map(writeLine) }
 }
 
-function writeLine(line: LogLine) {
+/** A log line as the wire has it. */
+export function writeLine(line: LogLine): MessageInitShape<typeof LogEntrySchema> {
   const { time, level, program, pid, mountId, correlationId, message } = line
   const fields = JSON.parse(JSON.stringify(line.fields)) as JsonObject
   return { time: writeTime(time), level: levels[level], program, pid, mountId, correlationId, message, fields }

@@ -4,6 +4,7 @@ import { connectNodeAdapter } from '@connectrpc/connect-node'
 import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
+import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
 import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
@@ -24,6 +25,12 @@ import type { Vault } from '../vault/vault.ts'
 import { browseHandler } from './browse-handler.ts'
 import { principalKey } from './call.ts'
 import { createOnce } from './create-once.ts'
+import { eventHandler } from './event-handler.ts'
+import type { EventBus } from './events/event-bus.ts'
+import { LiveFeed } from './events/live-feed.ts'
+import { logSource, progressSource } from './events/live-sources.ts'
+import { serviceEvents } from './events/service-events.ts'
+import type { Alert, ServiceEvent } from './events/service-events.ts'
 import { fileHandler } from './file-handler.ts'
 import { followMounts } from './follow-mounts.ts'
 import { createGuard } from './guard-calls.ts'
@@ -55,6 +62,8 @@ export interface ApiParts {
   readonly mounts: MountManager
   readonly vault: Vault
   readonly service: ServiceControl
+  /** Calls the listener with every alert; the result ends that. */
+  readonly onAlert: (listener: (alert: Alert) => void) => () => void
   /** SO_PEERCRED of a connected socket: `native.peerCredentials`. */
   readonly peerCredentials: (descriptor: number) => { readonly uid: number; readonly gid: number }
 }
@@ -67,11 +76,13 @@ export interface Api {
 const maxRequestBytes = 4 * 1024 * 1024
 const maxAnswerBytes = 32 * 1024 * 1024
 const maxStreams = 1000
+const heartbeatMs = 15_000
 
 /** Opens the service's door: every service of the contract as gRPC, gRPC-Web and Connect on the unix socket. */
 export async function openApi(parts: ApiParts): Promise<Api> {
   const ending = new AbortController()
-  const routes = routesOf(parts)
+  const { bus, end: endEvents } = serviceEvents(parts)
+  const routes = routesOf(parts, bus)
   for (const { service } of routes) service.methods.forEach(policyOf)
 
   const grants = createGrants()
@@ -114,6 +125,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
       ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
       await listener.close(graceMs)
       followed.end()
+      endEvents()
     },
   }
 }
@@ -123,7 +135,7 @@ function ownUid(): number {
   return process.getuid()
 }
 
-function routesOf(parts: ApiParts) {
+function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>) {
   const { providers, mounts, vault, service, places, version, startedAt } = parts
   const once = createOnce(parts.requests)
   const contract = [
@@ -135,9 +147,17 @@ function routesOf(parts: ApiParts) {
     route(TransferService, transferHandler(mounts)),
     route(LogService, logHandler(places.logs)),
     route(VaultService, vaultHandler(vault, mounts)),
+    route(EventService, eventHandler({ bus, mounts, providers, heartbeatMs, ...liveFeeds(parts) })),
   ]
   const names = contract.map((entry) => entry.service.typeName)
   return [...contract, route(Health, healthHandler(names))]
+}
+
+function liveFeeds({ mounts, places, log }: ApiParts) {
+  return {
+    progress: new LiveFeed(() => progressSource(mounts), log.write),
+    logs: new LiveFeed(() => logSource(places.logs), log.write),
+  }
 }
 
 /** A service with what it does, so that a list of them keeps its types. */

@@ -1,8 +1,8 @@
 import { clone } from '@bufbuild/protobuf'
-import type { JsonObject } from '@bufbuild/protobuf'
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { CheckResult, CreateProviderRequestSchema } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
-import type { CreateProviderRequest, ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import type { CreateProviderRequest, ProviderSchema, ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import { Secret } from '../../common/secret.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
@@ -76,7 +76,8 @@ function withoutSecrets(request: CreateProviderRequest): CreateProviderRequest {
   return copy
 }
 
-function writeProvider({ record, secrets }: Provider) {
+/** An account as the wire has it. */
+export function writeProvider({ record, secrets }: Provider): MessageInitShape<typeof ProviderSchema> {
   return {
     id: record.id,
     name: record.name,

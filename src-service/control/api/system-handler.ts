@@ -2,10 +2,11 @@ import type { ServiceImpl } from '@connectrpc/connect'
 import { apiLevel } from '../../../proto/client/api-level.ts'
 import { DiagnosisResult } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import type { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
-import type { Mount, MountManager, QueueCounts } from '../mounts/mount-manager-contract.ts'
+import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Vault } from '../vault/vault.ts'
 import { diagnoseVault } from '../vault/vault-diagnosis.ts'
 import { sightOf } from './call.ts'
+import { sumOf } from './events/pending.ts'
 import type { ServiceControl } from './service-control.ts'
 import { readDuration, writeQueue, writeTime } from './wire-values.ts'
 
@@ -40,7 +41,7 @@ export function systemHandler(
         kind: facts.kind,
         mounts: all.length,
         mounted: all.filter((mount) => mount.status.state === 'mounted').length,
-        queue: writeQueue(sumOfQueues(all)),
+        queue: writeQueue(sumOf(all.map(({ status }) => status.queue).filter((queue) => queue !== null))),
         queueComplete: all.every((mount) => mount.status.queue !== null),
       }
     },
@@ -62,16 +63,4 @@ export function systemHandler(
       return {}
     },
   }
-}
-
-function sumOfQueues(mounts: readonly Mount[]): QueueCounts {
-  const sum = { files: 0, bytes: 0, parked: 0, uploading: 0 }
-  for (const { status } of mounts) {
-    if (status.queue === null) continue
-    sum.files += status.queue.files
-    sum.bytes += status.queue.bytes
-    sum.parked += status.queue.parked
-    sum.uploading += status.queue.uploading
-  }
-  return sum
 }

@@ -1,6 +1,7 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { TransferKind, TransferState } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
-import type { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import type { TransferSchema, TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { MountManager, Transfer } from '../mounts/mount-manager-contract.ts'
 import { sightOf } from './call.ts'
@@ -56,7 +57,8 @@ async function askOne(mounts: MountManager, id: string, limit: number, signal: A
   }
 }
 
-function writeTransfer(mountId: string, transfer: Transfer) {
+/** A transfer as the wire has it. */
+export function writeTransfer(mountId: string, transfer: Transfer): MessageInitShape<typeof TransferSchema> {
   return {
     id: BigInt(transfer.id),
     mountId,

@@ -27,6 +27,8 @@ export interface Providers {
   account(id: string): Promise<Account>
   /** Calls the listener with the id of an account whose options or secrets changed; the result ends that. */
   onChange(listener: (id: string) => void): () => void
+  /** Calls the listener when an account was made or changed, or is gone (null); the result ends that. */
+  watch(listener: (id: string, provider: Provider | null) => void): () => void
   /** Forgets secrets that belong to no account: what a crash between two steps left. Called at start. */
   sweep(): Promise<void>
 }
@@ -73,6 +75,10 @@ export interface ProviderParts {
 export function createProviders({ table, secrets, serving, prober, descriptors }: ProviderParts): Providers {
   const rules = createAccountRules(descriptors)
   const listeners = new Set<(id: string) => void>()
+  const watchers = new Set<(id: string, provider: Provider | null) => void>()
+  const tell = (id: string, provider: Provider | null) => {
+    for (const watcher of watchers) watcher(id, provider)
+  }
   /** Changes come one after the other: reading, deciding and writing belong together. */
   const inTurn = serialise()
 
@@ -123,9 +129,11 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
       if (test) await prober.probe({ type: draft.type, options: rules.withDefaults(draft.type, options), secrets: given }, '', signal)
       return inTurn(async () => {
         const id = newId()
-        return withSecrets(id, given, async (secretRefs) =>
+        const made = await withSecrets(id, given, async (secretRefs) =>
           viewOne(await table.insert({ id, name: draft.name, type: draft.type, options, secretRefs, managedBy: 'api' }, request)),
         )
+        tell(id, made)
+        return made
       })
     },
 
@@ -144,7 +152,9 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
         const current = new Set(Object.values(updated.secretRefs))
         await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !current.has(reference)))
         for (const listener of listeners) listener(id)
-        return viewOne(updated)
+        const changed = await viewOne(updated)
+        tell(id, changed)
+        return changed
       }),
 
     remove: (id, revision) =>
@@ -154,6 +164,7 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
         if (Object.keys(stored.secretRefs).length > 0) await secrets.ready()
         await table.remove(id, revision)
         await secrets.remove(Object.values(stored.secretRefs))
+        tell(id, null)
       }),
 
     test: async (id, remoteRoot, signal) => prober.probe(await accountOf(await table.get(id), secrets), remoteRoot, signal),
@@ -162,6 +173,11 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
     onChange: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+
+    watch: (listener) => {
+      watchers.add(listener)
+      return () => watchers.delete(listener)
     },
 
     sweep: () =>

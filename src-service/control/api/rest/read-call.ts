@@ -30,6 +30,8 @@ export function readCall(call: RestCall): Message {
   const ifMatch = headers.get('if-match')
   const etag = etagField(binding)
   if (ifMatch !== null && etag !== null) putAt(request, etag, readIfMatch(ifMatch))
+  const lastEvent = headers.get('last-event-id')
+  if (lastEvent !== null && binding.query.some(({ name }) => name === 'cursor')) request['cursor'] = lastEvent
   const key = headers.get('idempotency-key')
   if (key !== null && takesRequestId(binding.method)) request['requestId'] = key
   const paths = takeMask(binding, request)

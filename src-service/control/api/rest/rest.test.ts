@@ -39,6 +39,40 @@ function call(verb: string, path: string, body?: unknown, headers: Record<string
   })
 }
 
+/** The first events of a stream; `meanwhile` runs once the first is there. */
+function readEvents(
+  count: number,
+  headers: Record<string, string>,
+  meanwhile: () => Promise<unknown>,
+  query = '',
+): Promise<Answer['json'][]> {
+  return new Promise((resolve, reject) => {
+    const accept = { accept: 'text/event-stream', ...headers }
+    const request = httpRequest(
+      { socketPath: service.places.socket, path: `/api/v1/events:watch${query}`, headers: accept },
+      (response) => {
+        let text = ''
+        let begun = false
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk
+          const events = [...text.matchAll(/^id: (.*)\ndata: (.*)\n\n/gm)].map(([, id, data]) => ({
+            ...(JSON.parse(data ?? '') as object),
+            id,
+          }))
+          if (events.length > 0 && !begun) {
+            begun = true
+            meanwhile().catch(reject)
+          }
+          if (events.length < count) return
+          request.destroy()
+          resolve(events.slice(0, count))
+        })
+      },
+    )
+    request.on('error', reject).end()
+  })
+}
+
 function reasonOf({ json }: Answer): unknown {
   return (json['details'] as { reason?: string }[] | undefined)?.find((detail) => detail.reason !== undefined)?.reason
 }
@@ -100,6 +134,37 @@ describe('plain HTTP', () => {
     const events = await call('GET', '/api/v1/logs:tail?mountId=m8', undefined, { accept: 'text/event-stream' })
     expect(events.headers['content-type']).toBe('text/event-stream')
     expect(events.text).toMatch(/^data: \{"entries":.*\}\n\n$/)
+  })
+
+  it('sends events with their cursors, and goes on after the last that was seen', async () => {
+    const first = await readEvents(3, {}, async () => {
+      await call('POST', '/api/v1/providers', local('seen'))
+      service.alert({ severity: 'warning', mountId: '', reason: 'test', message: 'look' })
+    })
+    expect(first).toMatchObject([
+      { snapshot: { reset: false } },
+      { event: { provider: { name: 'seen' } } },
+      { event: { alert: { message: 'look' } } },
+    ])
+    const cursor = String(first[1]?.['cursor'])
+    const again = await readEvents(2, { 'last-event-id': cursor }, () => Promise.resolve())
+    expect(again).toMatchObject([{ cursor, heartbeat: {} }, { event: { alert: { message: 'look' } } }])
+    expect(await readEvents(1, { 'last-event-id': '0000000000000000.1' }, () => Promise.resolve())).toMatchObject([
+      { snapshot: { reset: true } },
+    ])
+  })
+
+  it('sends log lines to those who ask for them', async () => {
+    const seen = await readEvents(
+      2,
+      {},
+      async () => {
+        await new Promise((resolve) => setTimeout(resolve, 400))
+        service.log.write('warn', 'live line')
+      },
+      '?live=LIVE_KIND_LOG',
+    )
+    expect(seen[1]).toMatchObject({ event: { log: { message: 'live line' } } })
   })
 
   it('tells what it is without a word of its own', async () => {

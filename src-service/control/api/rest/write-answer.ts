@@ -12,6 +12,9 @@ import { reasonOf, statusJson } from './status-json.ts'
 /** On every answer: nothing is kept by anyone, and nothing is taken for what it is not. */
 export const plainHeaders = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const
 
+/** Fields that are zero, false or empty are there too: who reads JSON need not know their defaults. */
+const complete = { alwaysEmitImplicit: true }
+
 /** The answer of a unary call; a resource's etag also as header. */
 export function writeMessage(response: Response, binding: HttpBinding, message: Message, correlationId: string): void {
   const body = answerJson(binding, message)
@@ -21,7 +24,7 @@ export function writeMessage(response: Response, binding: HttpBinding, message: 
 }
 
 function answerJson({ answer, method }: HttpBinding, message: Message): JsonValue {
-  const json = toJson(method.output, message) as JsonObject
+  const json = toJson(method.output, message, complete) as JsonObject
   return answer === null ? json : (json[answer.jsonName] ?? {})
 }
 
@@ -65,7 +68,7 @@ export async function writeStream(
   const contentType = format === 'sse' ? 'text/event-stream' : 'application/x-ndjson'
   for await (const message of messages) {
     if (!response.headersSent) begin(response, 200, { 'content-type': contentType, ...plainHeaders, [correlationHeader]: correlationId })
-    await send(response, entry(toJson(desc, message), format), signal)
+    await send(response, entry(toJson(desc, message, complete), format), signal)
   }
   if (!response.headersSent) begin(response, 200, { 'content-type': contentType, ...plainHeaders, [correlationHeader]: correlationId })
   response.end()

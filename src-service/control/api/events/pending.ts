@@ -1,0 +1,43 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { PendingSchema } from '../../../../proto/gen/cloudmoor/v1/event_pb.js'
+import type { Mount, QueueCounts } from '../../mounts/mount-manager-contract.ts'
+import { writeQueue } from '../wire-values.ts'
+
+/** What the providers have not confirmed of some mounts, kept up to date. */
+export class Pending {
+  readonly #queues = new Map<string, QueueCounts | null>()
+
+  clear(): void {
+    this.#queues.clear()
+  }
+
+  has(mountId: string): boolean {
+    return this.#queues.has(mountId)
+  }
+
+  set({ record, status }: Mount): void {
+    this.#queues.set(record.id, status.queue)
+  }
+
+  delete(mountId: string): void {
+    this.#queues.delete(mountId)
+  }
+
+  write(): MessageInitShape<typeof PendingSchema> {
+    const known = [...this.#queues.values()].filter((queue) => queue !== null)
+    const sum = sumOf(known)
+    const complete = known.length === this.#queues.size
+    return { queue: writeQueue(sum), complete, safe: complete && sum.files === 0 }
+  }
+}
+
+export function sumOf(queues: readonly QueueCounts[]): QueueCounts {
+  const sum = { files: 0, bytes: 0, parked: 0, uploading: 0 }
+  for (const queue of queues) {
+    sum.files += queue.files
+    sum.bytes += queue.bytes
+    sum.parked += queue.parked
+    sum.uploading += queue.uploading
+  }
+  return sum
+}

@@ -1,0 +1,44 @@
+import type { Mount, MountManager } from '../../mounts/mount-manager-contract.ts'
+import type { Provider, Providers } from '../../providers/providers.ts'
+import { EventBus } from './event-bus.ts'
+
+/** Something needs a person. */
+export interface Alert {
+  readonly severity: 'warning' | 'error'
+  /** '' = about no mount. */
+  readonly mountId: string
+  readonly reason: string
+  readonly message: string
+}
+
+export type ServiceEvent =
+  | { readonly kind: 'mount'; readonly mount: Mount }
+  | { readonly kind: 'mount-removed'; readonly mountId: string }
+  | { readonly kind: 'provider'; readonly provider: Provider }
+  | { readonly kind: 'provider-removed'; readonly providerId: string }
+  | { readonly kind: 'alert'; readonly alert: Alert }
+
+export interface EventParts {
+  readonly mounts: Pick<MountManager, 'watch'>
+  readonly providers: Pick<Providers, 'watch'>
+  /** Calls the listener with every alert; the result ends that. */
+  readonly onAlert: (listener: (alert: Alert) => void) => () => void
+}
+
+/** A bus with what happens in the service, until `end` is called. */
+export function serviceEvents({ mounts, providers, onAlert }: EventParts): {
+  readonly bus: EventBus<ServiceEvent>
+  readonly end: () => void
+} {
+  const bus = new EventBus<ServiceEvent>()
+  const ends = [
+    mounts.watch((change) =>
+      bus.publish(change.kind === 'changed' ? { kind: 'mount', mount: change.mount } : { kind: 'mount-removed', mountId: change.mountId }),
+    ),
+    providers.watch((providerId, provider) =>
+      bus.publish(provider === null ? { kind: 'provider-removed', providerId } : { kind: 'provider', provider }),
+    ),
+    onAlert((alert) => bus.publish({ kind: 'alert', alert })),
+  ]
+  return { bus, end: () => ends.forEach((end) => end()) }
+}
