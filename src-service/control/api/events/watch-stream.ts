@@ -68,7 +68,7 @@ export class WatchStream {
         if (this.#overrun || !this.#parts.bus.keepsAfter(this.#position)) yield await this.#snapshot(true, signal)
         yield* this.#events()
         yield* this.#liveEvents()
-        if (signal.aborted || this.#overrun || this.#isBehind() || this.#live.length > 0) continue
+        if (this.#overrun || this.#isBehind() || this.#live.length > 0) continue
         if (!(await this.#news(signal))) yield this.#heartbeat()
       }
     } finally {
@@ -209,6 +209,7 @@ export class WatchStream {
 
   /** False = nothing came before it was time to say that the stream lives. True at the end, too. */
   #news(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(true)
     return new Promise((resolve) => {
       const end = (came: boolean) => {
         clearTimeout(timer)
