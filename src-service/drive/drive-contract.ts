@@ -21,6 +21,8 @@ export interface Drive {
   /** The kernel connection ended: every handle is closed. */
   unmounted(): void
   status(): DriveStatus
+  /** What was asked of the provider since the drive was opened, and how it went. */
+  metrics(): ProviderMetrics
   /** Called at most four times a second when `status()` changed. */
   onChange(listener: () => void): void
   /** State of one path below the mount's root ('' = root). Throws not-found. */
@@ -83,6 +85,17 @@ export interface DriveStatus {
   readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
   /** Objects that cannot be shown as names, counted. */
   readonly hidden: number
+}
+
+export interface ProviderMetrics {
+  readonly requests: Readonly<Record<string, number>>
+  readonly errors: Readonly<Record<string, number>>
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly latencyMs: number
+  readonly probes: number
+  readonly probeFailures: number
+  readonly probeMs: number
 }
 
 export type FileState = 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'

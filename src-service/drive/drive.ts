@@ -154,6 +154,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       void lifetime.sweep()
     },
     status: () => statusOf(contents, queue, reachability, tree),
+    metrics: () => ({ ...connector.metrics, ...reachability.counts }),
     onChange: (listener) => {
       changes.listen(listener)
     },

@@ -36,6 +36,7 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
     setSecrets: () => {},
     tookOver: () => {},
     unmounted: () => {},
+    metrics: () => ({ requests: {}, errors: {}, bytesIn: 0, bytesOut: 0, latencyMs: 0, probes: 0, probeFailures: 0, probeMs: 0 }),
     status: () => ({
       conditions: [],
       queue: { files, bytes: files * 10, parked: 0, uploading: 0 },

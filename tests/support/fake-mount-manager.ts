@@ -76,6 +76,12 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       await table.get(id)
       return fake.transfersOf(id)
     },
+    metrics: async (id) => {
+      await table.get(id)
+      const probes = { probes: 2, probeFailures: 1, probeMs: 20 }
+      const fuse = [{ name: 'LOOKUP', requests: 5, errors: 1, milliseconds: 3 }]
+      return { requests: { list: 3, read: 1 }, errors: { offline: 1 }, bytesIn: 7, bytesOut: 8, latencyMs: 9, ...probes, fuse }
+    },
     retry: async (id) => {
       await table.get(id)
     },

@@ -22,6 +22,8 @@ export interface Methods {
   drain: { params: OfMount & { readonly timeoutMs: number }; result: Queue }
   fileState: { params: OfMount & { readonly path: string }; result: FileStatus }
   transfers: { params: OfMount & { readonly limit: number }; result: readonly Transfer[] }
+  /** What the drive has done since it was opened. */
+  metrics: { params: OfMount; result: DriveMetrics }
   retry: { params: OfMount & { readonly transferId: number | 'all' }; result: Nothing }
   /** Tries an account without a drive: check and measure. */
   probe: { params: Account & { readonly write: boolean }; result: ProbeResult }
@@ -123,6 +125,23 @@ export interface DriveStatus {
   readonly queue: Queue
   readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
   readonly hidden: number
+}
+
+/** Every number only grows, `probeMs` excepted. */
+export interface DriveMetrics {
+  /** Requests to the provider by operation. */
+  readonly requests: Readonly<Record<string, number>>
+  /** Failed ones by kind of the error. */
+  readonly errors: Readonly<Record<string, number>>
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly latencyMs: number
+  /** Attempts to find a lost provider again, and how long the last took. */
+  readonly probes: number
+  readonly probeFailures: number
+  readonly probeMs: number
+  /** Requests of the kernel by operation. */
+  readonly fuse: readonly { readonly name: string; readonly requests: number; readonly errors: number; readonly milliseconds: number }[]
 }
 
 export interface FileStatus {

@@ -15,6 +15,7 @@ import { createGrants } from '../users/grants.ts'
 import { allMounts } from '../users/principal.ts'
 import type { Principal, Role } from '../users/principal.ts'
 import { principalKey } from './call.ts'
+import { CallMetrics } from './metrics/call-metrics.ts'
 import { createGuard } from './guard-calls.ts'
 import { policyOf } from './policies.ts'
 
@@ -34,7 +35,7 @@ function transportTo(
   maxStreams = 10,
   grants = createGrants(),
 ): Transport {
-  const guard = createGuard({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams })
+  const guard = createGuard({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams, calls: new CallMetrics() })
   const requestGate = (context: HandlerContext) => {
     context.values.set(principalKey, principal)
     guard.gate(context)

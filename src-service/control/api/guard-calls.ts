@@ -18,9 +18,10 @@ import type { Principal } from '../users/principal.ts'
 import { admitCaller, admitRequest } from './admit-call.ts'
 import { correlationHeader, correlationKey, failedKey, principalKey, sightKey } from './call.ts'
 import { checkMessage } from './check-requests.ts'
+import type { CallMetrics } from './metrics/call-metrics.ts'
 import { policyOf } from './policies.ts'
 import type { MethodPolicy } from './policies.ts'
-import { toWireError } from './wire-errors.ts'
+import { reasonOf, toWireError } from './wire-errors.ts'
 
 type Request = UnaryRequest | StreamRequest
 type Response = UnaryResponse | StreamResponse
@@ -31,6 +32,7 @@ export interface GuardParts {
   /** Makes sure that the grants know the mounts as they are now. */
   readonly refreshGrants: (signal: AbortSignal) => Promise<void>
   readonly maxStreams: number
+  readonly calls: CallMetrics
 }
 
 /** What every call passes, on whatever way it comes. */
@@ -51,9 +53,7 @@ export interface Guard {
  * rules of its fields, sets its deadline, counts streams, records it, and makes of whatever fails the error that the client sees. A
  * call ends with the login that it came in with.
  */
-export function createGuard({ log, grants, refreshGrants, maxStreams }: GuardParts): Guard {
-  let streams = 0
-
+export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: GuardParts): Guard {
   function admitTo(request: Request, principal: Principal, policy: MethodPolicy): Request {
     const sight = grants.sightOf(principal)
     request.contextValues.set(sightKey, sight)
@@ -76,6 +76,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams }: GuardPar
 
   function record(values: ContextValues, method: DescMethod | null, started: number, error: CloudError): void {
     values.set(failedKey, true)
+    calls.count(method === null ? 'none' : nameOf(method), reasonOf(error), performance.now() - started)
     const level = error.kind === 'internal' || error.kind === 'io' || error.kind === 'damaged' ? 'error' : 'info'
     const fields = {
       ...(method === null ? {} : { method: nameOf(method) }),
@@ -133,18 +134,19 @@ export function createGuard({ log, grants, refreshGrants, maxStreams }: GuardPar
         if (principal === null) throw new CloudError('internal', 'a call without a principal')
         if (principal.scope.kind !== 'all') await refreshGrants(signal)
         const checked = admitTo(request, principal, policy)
-        if (request.stream && streams >= maxStreams) {
+        if (request.stream && calls.openStreams >= maxStreams) {
           throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
         }
         const response = await orAborted(next({ ...checked, signal }), signal)
         response.header.set(correlationHeader, correlationId)
+        calls.count(nameOf(request.method), 'OK', performance.now() - started)
         if (policy.audit !== 'read')
           log.write('info', 'call done', { method: nameOf(request.method), principal: principalName(values), milliseconds: since(started) })
         if (!response.stream) return response
-        streams++
+        calls.openStreams++
         let open = true
         const over = () => {
-          if (open) streams--
+          if (open) calls.openStreams--
           open = false
         }
         // A stream that nobody ever reads from ends with its call.

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { CloudError, unreachable } from '../../common/errors.ts'
 import { ConditionKind, MountAccess, MountState } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
-import type { Mount as WireMount, MountSchema } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { Mount as WireMount, MountSchema, MountStatusSchema } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import type { Mount, MountCondition, MountPatch, MountSpec, MountState as State, MountStatus } from '../mounts/mount-manager-contract.ts'
 import type { Options } from '../store/records.ts'
 import { readInteger, readOptionChange, readOptions, writeEtag, writeManagedBy, writeQueue, writeTime } from './wire-values.ts'
@@ -98,7 +98,8 @@ export function writeMount({ record, status }: Mount): MessageInitShape<typeof M
   }
 }
 
-function writeStatus(status: MountStatus) {
+/** A mount's status as the wire has it. */
+export function writeStatus(status: MountStatus): MessageInitShape<typeof MountStatusSchema> {
   const { cache, queue } = status
   return {
     state: writeState(status.state),
@@ -112,7 +113,8 @@ function writeStatus(status: MountStatus) {
   }
 }
 
-function writeState(state: State): MountState {
+/** A mount's state as the wire has it. */
+export function writeState(state: State): MountState {
   switch (state) {
     case 'initializing':
       return MountState.INITIALIZING

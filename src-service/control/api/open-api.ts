@@ -7,12 +7,14 @@ import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
 import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
+import { MetricsService } from '../../../proto/gen/cloudmoor/v1/metrics_pb.js'
 import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import { VaultService } from '../../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { Health } from '../../../proto/gen/grpc/health/v1/health_pb.js'
+import { systemClock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
@@ -38,12 +40,17 @@ import { healthHandler } from './health-handler.ts'
 import { openListener } from './listener.ts'
 import type { Response } from './listener.ts'
 import { logHandler } from './log-handler.ts'
+import { metricsHandler } from './metrics-handler.ts'
+import { CallMetrics } from './metrics/call-metrics.ts'
+import { MetricSamples } from './metrics/metric-samples.ts'
+import { prometheusText } from './metrics/prometheus.ts'
 import { mountHandler } from './mount-handler.ts'
 import { descriptorOf } from './peer.ts'
-import { plainRoutes } from './plain-routes.ts'
+import { plainRoutes, servePlain } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
-import { createRestGateway, refuseRoute } from './rest/rest-gateway.ts'
+import { refuseRoute } from './rest/refuse-route.ts'
+import { createRestGateway } from './rest/rest-gateway.ts'
 import type { ServiceControl } from './service-control.ts'
 import { systemHandler } from './system-handler.ts'
 import { toWireError } from './wire-errors.ts'
@@ -82,13 +89,15 @@ const heartbeatMs = 15_000
 export async function openApi(parts: ApiParts): Promise<Api> {
   const ending = new AbortController()
   const { bus, end: endEvents } = serviceEvents(parts)
-  const routes = routesOf(parts, bus)
+  const samples = new MetricSamples(parts.mounts, systemClock)
+  const calls = new CallMetrics()
+  const routes = routesOf(parts, bus, samples)
   for (const { service } of routes) service.methods.forEach(policyOf)
 
   const grants = createGrants()
   const followed = await followMounts(grants, parts.mounts)
 
-  const guard = createGuard({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams })
+  const guard = createGuard({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams, calls })
   const principals = new WeakMap<object, Parameters<typeof handle>[2]>()
   const rest = createRestGateway({ services: routes, guard, log: parts.log, maxRequestBytes, ending: ending.signal })
   const adapter = connectNodeAdapter({
@@ -101,15 +110,13 @@ export async function openApi(parts: ApiParts): Promise<Api> {
     shutdownSignal: ending.signal,
     contextValues: (request) => createContextValues().set(principalKey, principals.get(request) ?? null),
   })
-  const plain = plainRoutes()
+  const plain = plainRoutes((sight) => samples.take().then((sample) => prometheusText(sample, calls, sight)), grants)
   const handle: Parameters<typeof openListener>[0]['handle'] = (request, response, principal) => {
     principals.set(request, principal)
     const path = (request.url ?? '').split('?', 1)[0] ?? ''
     const route = plain.get(path)
-    if (route !== undefined) {
-      if (route.verbs.includes(request.method ?? '')) route.serve(request, response, principal)
-      else refuseRoute(guard, request, response, principal, route.verbs)
-    } else if (path.startsWith('/api/')) rest(request, response, principal)
+    if (route !== undefined) void servePlain(route, guard, request, response, principal)
+    else if (path.startsWith('/api/')) rest(request, response, principal)
     else adapter(request, response)
   }
 
@@ -120,12 +127,14 @@ export async function openApi(parts: ApiParts): Promise<Api> {
     handle,
     log: parts.log,
   })
+  samples.begin()
   return {
     close: async (graceMs) => {
       ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
       await listener.close(graceMs)
       followed.end()
       endEvents()
+      samples.end()
     },
   }
 }
@@ -135,7 +144,7 @@ function ownUid(): number {
   return process.getuid()
 }
 
-function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>) {
+function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricSamples) {
   const { providers, mounts, vault, service, places, version, startedAt } = parts
   const once = createOnce(parts.requests)
   const contract = [
@@ -147,6 +156,7 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>) {
     route(TransferService, transferHandler(mounts)),
     route(LogService, logHandler(places.logs)),
     route(VaultService, vaultHandler(vault, mounts)),
+    route(MetricsService, metricsHandler(samples)),
     route(EventService, eventHandler({ bus, mounts, providers, heartbeatMs, ...liveFeeds(parts) })),
   ]
   const names = contract.map((entry) => entry.service.typeName)

@@ -1,6 +1,10 @@
 import openApiDocument from '../../../proto/gen/openapi.json' with { type: 'json' }
+import { CloudError } from '../../common/errors.ts'
+import type { Grants, Sight } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
+import type { Guard } from './guard-calls.ts'
 import type { Request, Response } from './listener.ts'
+import { failRoute, refuseRoute } from './rest/refuse-route.ts'
 import { begin, plainHeaders, writeJson } from './rest/write-answer.ts'
 
 /** A path that is no method of the contract. */
@@ -8,11 +12,14 @@ export interface PlainRoute {
   readonly verbs: readonly string[]
   /** Works without a login, so it tells nothing that anybody may not know. */
   readonly open: boolean
-  readonly serve: (request: Request, response: Response, principal: Principal | null) => void
+  readonly serve: (request: Request, response: Response, principal: Principal | null) => Promise<void> | void
 }
 
 /** By path. */
-export function plainRoutes(): ReadonlyMap<string, PlainRoute> {
+export function plainRoutes(
+  metrics: (sight: Sight) => Promise<{ type: string; text: string }>,
+  grants: Grants,
+): ReadonlyMap<string, PlainRoute> {
   const document = Buffer.from(JSON.stringify(openApiDocument))
   return new Map<string, PlainRoute>([
     ['/api/v1/health', { verbs: ['GET'], open: true, serve: (_, response) => writeJson(response, 200, { status: 'ok' }) }],
@@ -28,5 +35,37 @@ export function plainRoutes(): ReadonlyMap<string, PlainRoute> {
         },
       },
     ],
+    [
+      '/metrics',
+      {
+        verbs: ['GET'],
+        open: false,
+        serve: async (_, response, principal) => {
+          if (principal === null) throw new CloudError('internal', 'a call without a principal')
+          const { type, text } = await metrics(grants.sightOf(principal))
+          begin(response, 200, { ...plainHeaders, 'content-type': type })
+          response.end(text)
+        },
+      },
+    ],
   ])
+}
+
+/** Serves what is no method of the contract; what fails is recorded and told like everything else. */
+export async function servePlain(
+  route: PlainRoute,
+  guard: Guard,
+  request: Request,
+  response: Response,
+  principal: Principal | null,
+): Promise<void> {
+  if (!route.verbs.includes(request.method ?? '')) {
+    refuseRoute(guard, request, response, principal, route.verbs)
+    return
+  }
+  try {
+    await route.serve(request, response, principal)
+  } catch (caught) {
+    failRoute(guard, request, response, principal, CloudError.from(caught))
+  }
 }

@@ -96,6 +96,11 @@ function isServiceReason(code: string | undefined): code is ServiceReason {
   return code !== undefined && Object.hasOwn(serviceReasons, code)
 }
 
+/** The stable name of what went wrong, see errors.proto. */
+export function reasonOf(error: CloudError): ReasonName {
+  return isServiceReason(error.code) ? error.code : table[error.kind][1]
+}
+
 /** What a client is told of an error: status, reason, what to do, and the id under which the log has more. */
 export function toWireError(error: CloudError, correlationId: string): ConnectError {
   const [kindCode, kindReason] = table[error.kind]

@@ -1,3 +1,4 @@
+import type { DriveMetrics } from '../../common/frames/messages.ts'
 import type { Account, AccountProber } from '../providers/account.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 
@@ -26,6 +27,8 @@ export interface MountManager extends AccountProber {
   /** At most `limit`, in the order in which they will go. */
   transfers(id: string, limit: number, signal: AbortSignal): Promise<readonly Transfer[]>
   retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void>
+  /** What its worker has done since it started; null = none runs. */
+  metrics(id: string, signal: AbortSignal): Promise<DriveMetrics | null>
   /** One folder of an account, at most `limit` entries. */
   browse(account: Account, path: string, limit: number, signal: AbortSignal): Promise<FolderPage>
   /** What is missing on this machine for mounting. */

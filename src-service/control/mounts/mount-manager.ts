@@ -138,6 +138,11 @@ class Mounts implements ServiceMounts {
     return this.#ask(this.#mount(id), 'transfers', { mountId: id, limit }, signal, () => [])
   }
 
+  async metrics(id: string, signal: AbortSignal): ReturnType<MountManager['metrics']> {
+    const mount = this.#mount(id)
+    return mount.isAtRest ? null : mount.supervisor.call('metrics', { mountId: id }, askMs, signal)
+  }
+
   async retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void> {
     await this.#ask(this.#mount(id), 'retry', { mountId: id, transferId }, signal, () => ({}))
   }

@@ -26,6 +26,8 @@ export class Reachability {
   readonly #tell: (error: CloudError) => void
   readonly #told = new Map<string, number>()
   readonly #listeners: (() => void)[] = []
+  /** Attempts to find out whether the provider can be reached, and the milliseconds that the last took. */
+  readonly counts = { probes: 0, probeFailures: 0, probeMs: 0 }
   readonly #ended = new AbortController()
   #way: Way = { kind: 'open' }
   #throttledUntil = 0
@@ -136,10 +138,15 @@ export class Reachability {
   }
 
   async #check(): Promise<void> {
+    const began = this.#clock.monotonic()
+    this.counts.probes++
     try {
       await this.#connector.check(AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#probeMs)]))
+      this.counts.probeMs = this.#clock.monotonic() - began
       this.#open()
     } catch (caught) {
+      this.counts.probeMs = this.#clock.monotonic() - began
+      this.counts.probeFailures++
       if (this.#ended.signal.aborted) return
       const error = CloudError.from(caught)
       if (error.kind === 'throttled') this.#throttle(error.retryAfterMs ?? 5000)

@@ -1,6 +1,6 @@
 import { CloudError } from '../../common/errors.ts'
 import type { Adopted, HeldMount } from '../../common/frames/adoption.ts'
-import type { AttachDrive, OpenDrive, Queue, WorkerEvent } from '../../common/frames/messages.ts'
+import type { AttachDrive, DriveMetrics, OpenDrive, Queue, WorkerEvent } from '../../common/frames/messages.ts'
 import { layoutVersion, type Native } from '../../common/native/native.ts'
 import type { Drive, DriveOptions } from '../drive-contract.ts'
 import type { Session, SessionOptions } from '../fuse/session.ts'
@@ -130,6 +130,10 @@ export class HostedDrive {
       clearInterval(look)
     }
     return drive.status().queue
+  }
+
+  metrics(): DriveMetrics {
+    return { ...this.drive.metrics(), fuse: this.#attachment?.session.counters().operations ?? [] }
   }
 
   held(): HeldMount {

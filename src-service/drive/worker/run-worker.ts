@@ -143,6 +143,8 @@ class MountWorker implements WorkerTasks {
       }
       case 'status':
         return this.#hosted(request.params.mountId).drive.status()
+      case 'metrics':
+        return this.#hosted(request.params.mountId).metrics()
       case 'drain':
         return this.#hosted(request.params.mountId).drain(request.params.timeoutMs)
       case 'fileState':

@@ -8,12 +8,12 @@ import type { HttpBinding } from '../../../../proto/openapi/http-binding.ts'
 import { CloudError } from '../../../common/errors.ts'
 import type { Log } from '../../../common/telemetry/log.ts'
 import type { Principal } from '../../users/principal.ts'
-import { correlationHeader, correlationKey, principalKey } from '../call.ts'
-import { readCorrelationId } from '../guard-calls.ts'
+import { correlationKey, principalKey } from '../call.ts'
 import type { Guard } from '../guard-calls.ts'
 import type { Request, Response } from '../listener.ts'
 import { readBody } from './read-body.ts'
 import { readCall } from './read-call.ts'
+import { refuseRoute } from './refuse-route.ts'
 import { endWithError, streamFormat, writeError, writeMessage, writeStream } from './write-answer.ts'
 
 export interface RestOptions {
@@ -122,25 +122,6 @@ function findRoute(routes: readonly Route[], verb: string, path: string): Found 
     return { route, variables: Object.fromEntries(variables) as Record<string, string> }
   }
   return { allowed: [...allowed].sort() }
-}
-
-/** There is no such route, or not with this HTTP method. */
-export function refuseRoute(
-  guard: Guard,
-  request: Request,
-  response: Response,
-  principal: Principal | null,
-  allowed: readonly string[],
-): void {
-  const values = createContextValues().set(principalKey, principal)
-  values.set(correlationKey, readCorrelationId(request.headers[correlationHeader]))
-  const error =
-    allowed.length === 0
-      ? new CloudError('not-found', 'there is no such route; /openapi.json has them all')
-      : new CloudError('unsupported', `this route takes ${allowed.join(', ')}`)
-  const wire = guard.refuse(values, null, error)
-  if (allowed.length > 0) wire.metadata.set('allow', allowed.join(', '))
-  writeError(response, wire, values.get(correlationKey), false)
 }
 
 /** What is not properly encoded stays as it is; its rule refuses it where it matters. */

@@ -167,6 +167,19 @@ describe('plain HTTP', () => {
     expect(seen[1]).toMatchObject({ event: { log: { message: 'live line' } } })
   })
 
+  it('counts what it does and what workers do', async () => {
+    const { status, text, headers } = await call('GET', '/metrics')
+    expect([status, headers['content-type']]).toEqual([200, expect.stringContaining('text/plain')])
+    expect(text).toMatch(/^cloudmoor_api_calls_total\{method="cloudmoor.v1.ProviderService.CreateProvider",outcome="OK"\} [1-9]/m)
+    const { json: provider } = await call('POST', '/api/v1/providers', local('counted'))
+    await call('POST', '/api/v1/mounts', { name: 'counted', providerId: provider['id'], path: '/counted' })
+    const after = await call('GET', '/metrics')
+    expect(after.text).toContain('cloudmoor_fuse_requests_total{mount="counted",id="id-counted",operation="LOOKUP"} 5')
+    expect(after.text).toContain('cloudmoor_reconnect_attempts_total{mount="counted",id="id-counted"} 2')
+    expect(after.text).toContain('cloudmoor_mount_state{mount="counted",id="id-counted",state="unmounted"} 1')
+    expect((await call('GET', '/api/v1/metrics')).json).toMatchObject({ samples: [{ memoryBytes: expect.stringMatching(/^[1-9]\d+$/) }] })
+  })
+
   it('tells what it is without a word of its own', async () => {
     expect((await call('GET', '/api/v1/health')).json).toEqual({ status: 'ok' })
     expect((await call('GET', '/readyz')).json).toEqual({ status: 'ready' })
