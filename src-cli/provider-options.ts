@@ -3,6 +3,7 @@ import type { ProviderType } from '../proto/gen/cloudmoor/v1/provider_pb.js'
 import type { Cli } from './cli.ts'
 import { usageFailure } from './failure.ts'
 import { nearest } from './nearest.ts'
+import { colour } from './output.ts'
 
 /** What the command line reads of an option's schema. */
 export interface OptionInfo {
@@ -15,6 +16,8 @@ export interface OptionInfo {
   readonly advanced: boolean
   readonly values: readonly string[]
   readonly initial: string
+  /** A switch that only somebody who knows why should turn. */
+  readonly guarded: boolean
 }
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -40,6 +43,7 @@ export function optionsOf(type: ProviderType): OptionInfo[] {
       advanced: property['advanced'] === true,
       values: Array.isArray(property['enum']) ? property['enum'].map(text) : [],
       initial: text(property['default']),
+      guarded: property['type'] === 'boolean' && property['trusted'] === true,
     }))
 }
 
@@ -152,5 +156,13 @@ export async function askMissing(
         option.values.map((value) => ({ value, label: value })),
       )
     } else settings[option.name] = await prompts.text(`${option.title} (${option.description})`, option.initial)
+  }
+}
+
+/** Said where a guarded switch is turned. */
+export function warnOfGuarded(cli: Cli, settings: Readonly<Record<string, string>>, type: ProviderType): void {
+  for (const { name, guarded, initial, description } of optionsOf(type)) {
+    const value = settings[name]
+    if (guarded && value !== undefined && value !== initial) cli.output.note(colour(cli.output, 'red', `WARNING: ${name}=${value}. ${description}`))
   }
 }

@@ -6,7 +6,7 @@ import { usageFailure } from '../failure.ts'
 import { allProviders, providerNamed } from '../lookup.ts'
 import { nearest } from '../nearest.ts'
 import { colour, facts, safe, show, table } from '../output.ts'
-import { askMissing, optionNamed, optionsOf, parseSettings, readSecrets } from '../provider-options.ts'
+import { askMissing, optionNamed, optionsOf, parseSettings, readSecrets, warnOfGuarded } from '../provider-options.ts'
 import type { Service } from '../service.ts'
 import { providerView } from '../views.ts'
 import { word } from '../words.ts'
@@ -99,6 +99,7 @@ async function create(cli: Cli, name: string, flags: CreateFlags): Promise<void>
   const service = await cli.connectOrStart()
   const type = flags.provider === undefined ? await chooseType(cli, service) : await typeNamed(service, flags.provider)
   const settings = parseSettings(flags.set, type)
+  warnOfGuarded(cli, settings, type)
   const secrets = await readSecrets(cli, flags.setSecret, type)
   await askMissing(cli, type, settings, secrets)
   const vault = await vaultState(cli, service)
@@ -181,6 +182,7 @@ async function set(cli: Cli, name: string, flags: SetFlags): Promise<void> {
   const provider = await providerNamed(service, name)
   const type = await typeNamed(service, provider.type)
   const settings = parseSettings(flags.set, type)
+  warnOfGuarded(cli, settings, type)
   const secrets = await readSecrets(cli, flags.setSecret, type)
   const unset = flags.unset.map((key) => optionNamed(optionsOf(type), key, type.id))
   for (const option of unset) if (option.secret) secrets[option.name] = ''

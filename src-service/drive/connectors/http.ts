@@ -9,7 +9,7 @@ import { CloudError } from '../../common/errors.ts'
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 export interface HttpRequest {
-  readonly method: Dispatcher.HttpMethod
+  readonly method: string
   /** Path and query, encoded. */
   readonly target: string
   readonly headers: Readonly<Record<string, string>>
@@ -264,4 +264,16 @@ function tlsHint(code: string, words: Words): string {
   if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return 'The server may not speak TLS on this port: try http:// in the endpoint.'
   if (code === 'CERT_HAS_EXPIRED') return 'The certificate of the server has expired, or the clock of this machine is wrong.'
   return code.startsWith('ERR_TLS_CERT_ALTNAME') ? words.altName : words.certificate
+}
+
+/** Seconds or a date, as milliseconds from `now`; at most an hour. */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
+  return Number.isNaN(wait) ? undefined : Math.min(Math.max(0, wait), 3_600_000)
+}
+
+export function header(headers: Headers, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' ? value : value?.[0]
 }

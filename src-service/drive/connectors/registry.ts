@@ -7,6 +7,7 @@ import { LocalConnector } from './local/local-connector.ts'
 import { descriptors } from './manifest.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { S3Connector } from './s3/s3-connector.ts'
+import { WebdavConnector } from './webdav/webdav-connector.ts'
 import { withDeadline } from './with-deadline.ts'
 import { newMetrics, withMetrics } from './with-metrics.ts'
 import type { ConnectorMetrics } from './with-metrics.ts'
@@ -18,6 +19,7 @@ type Open = (context: ConnectorContext) => Connector
 const connectors: Readonly<Record<string, Open>> = {
   local: (context) => new LocalConnector(context, nativeIfBuilt()),
   s3: (context) => new S3Connector(context),
+  webdav: (context) => new WebdavConnector(context),
 }
 
 /** A connector in its wrappers, with what they know. */

@@ -1,12 +1,12 @@
 /** Resumable uploads in parts. The handle names the upload; which parts it has is asked of the server, and compared. */
 import { CloudError } from '../../../common/errors.ts'
 import type { UploadSource, WriteOptions } from '../connector.ts'
+import { header } from '../http.ts'
 import { checkedBody, checksumHeaders, sourceChecksum } from './checksum.ts'
 import type { Checksum } from './checksum.ts'
 import { inParallel } from './in-parallel.ts'
 import { metadataHeaders } from './metadata.ts'
 import type { S3Client } from './s3-client.ts'
-import { header } from './s3-errors.ts'
 import type { S3Place } from './s3-place.ts'
 import { childrenOf, escapeXml, requiredCount, requiredText, textOf } from '../xml.ts'
 import { contentType } from './content-type.ts'

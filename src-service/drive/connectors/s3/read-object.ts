@@ -1,6 +1,6 @@
 import { CloudError } from '../../../common/errors.ts'
+import { header } from '../http.ts'
 import type { S3Client } from './s3-client.ts'
-import { header } from './s3-errors.ts'
 import type { S3Place } from './s3-place.ts'
 
 /** Bytes [start, end) of the version `rev`: the server compares, and the head of the answer is checked before the first byte goes out. */

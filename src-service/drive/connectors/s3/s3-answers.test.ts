@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { CloudError } from '../../../common/errors.ts'
+import { parseRetryAfter } from '../http.ts'
 import { decodeUrl, readPage } from './list-objects.ts'
 import { formatTime, foreignHeaders, metadataHeaders, parseTime, posixOfMetadata, typeOfMetadata } from './metadata.ts'
 import { partSizeFor } from './multipart.ts'
-import { parseRetryAfter, s3Error } from './s3-errors.ts'
+import { s3Error } from './s3-errors.ts'
 import { parseXml, textOf } from '../xml.ts'
 
 const now = Date.UTC(2026, 0, 1, 12, 0, 0)

@@ -1,6 +1,7 @@
 /** What an S3 server means by its refusals, once and for all. */
 import { CloudError } from '../../../common/errors.ts'
 import type { ErrorDetail, ErrorKind } from '../../../common/errors.ts'
+import { header, parseRetryAfter } from '../http.ts'
 import type { Headers } from '../http.ts'
 import { textOf, tryParseXml } from '../xml.ts'
 
@@ -106,16 +107,4 @@ function skewHint(headers: Headers, now: number): string {
   if (Number.isNaN(theirs)) return 'Set the clock of this machine.'
   const seconds = Math.round((now - theirs) / 1000)
   return `The clock of this machine is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the server's: set it.`
-}
-
-/** Seconds or a date, as milliseconds from `now`; at most an hour. */
-export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined
-  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
-  return Number.isNaN(wait) ? undefined : Math.min(Math.max(0, wait), 3_600_000)
-}
-
-export function header(headers: Headers, name: string): string | undefined {
-  const value = headers[name]
-  return typeof value === 'string' ? value : value?.[0]
 }

@@ -1,11 +1,11 @@
 /** Uploads: one PUT for small contents, parts for large ones. */
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition, RemoteType, UploadSource, WriteOptions } from '../connector.ts'
+import { header } from '../http.ts'
 import { contentType } from './content-type.ts'
 import { checkedBody, checksumHeaders } from './checksum.ts'
 import { metadataHeaders } from './metadata.ts'
 import type { S3Client } from './s3-client.ts'
-import { header } from './s3-errors.ts'
 import type { S3Place } from './s3-place.ts'
 
 /** The confirmed version. */
