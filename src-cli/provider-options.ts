@@ -163,6 +163,7 @@ export async function askMissing(
 export function warnOfGuarded(cli: Cli, settings: Readonly<Record<string, string>>, type: ProviderType): void {
   for (const { name, guarded, initial, description } of optionsOf(type)) {
     const value = settings[name]
-    if (guarded && value !== undefined && value !== initial) cli.output.note(colour(cli.output, 'red', `WARNING: ${name}=${value}. ${description}`))
+    if (guarded && value !== undefined && value !== initial)
+      cli.output.note(colour(cli.output, 'red', `WARNING: ${name}=${value}. ${description}`))
   }
 }

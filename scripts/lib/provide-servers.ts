@@ -2,7 +2,9 @@
  * Makes the servers that integration tests use available before the first test: building one takes minutes, once.
  * With --path the place of MinIO is printed on stdout, and it is an error if there is none.
  */
+import { findApache } from '../../tests/servers/apache.ts'
 import { findMinio } from '../../tests/servers/minio.ts'
+import { findNginx } from '../../tests/servers/nginx.ts'
 import { findSwift } from '../../tests/servers/swift.ts'
 import { findVersitygw } from '../../tests/servers/versitygw.ts'
 
@@ -11,10 +13,10 @@ if (process.argv.includes('--path')) {
   if ('missing' in minio) process.exitCode = 1
   else process.stdout.write(`${minio.path}\n`)
 } else {
-  for (const find of [findVersitygw, findSwift]) tellMissing(await find())
+  for (const find of [findVersitygw, findSwift, findApache, findNginx]) tellMissing(await find())
 }
 tellMissing(minio)
 
-function tellMissing(found: { readonly path: string } | { readonly missing: string }): void {
+function tellMissing(found: { readonly path: string } | { readonly root: string } | { readonly missing: string }): void {
   if ('missing' in found) process.stderr.write(`not available, its tests are skipped: ${found.missing}\n`)
 }

@@ -55,6 +55,8 @@ const serverAbilities = [
   'backslash',
   /** Names that end in a dot or a space. */
   'trailing-signs',
+  /** Lists names that begin with a dot. */
+  'leading-dots',
 ] as const
 type ServerAbility = (typeof serverAbilities)[number]
 
@@ -77,6 +79,8 @@ export interface Candidate {
   readonly server: string
   /** The expected result of every check: all pass but those of these abilities. */
   readonly lacks: readonly Ability[]
+  /** Server abilities of which a race decides: neither having nor lacking them can be shown. By ability, the reason. */
+  readonly luck?: Readonly<Partial<Record<Ability, string>>>
   /** What the connector measures on this server, by name. Default: it measures nothing. */
   readonly sheet?: Readonly<Record<string, CapabilityCheck['result']>>
   readonly open: () => Promise<Bench>

@@ -53,6 +53,8 @@ export function connectorConformance(candidate: Candidate): void {
       has: (ability) => !candidate.lacks.includes(ability),
       testOf: (...abilities) => {
         const lack = abilities.find((ability) => candidate.lacks.includes(ability))
+        const reason = abilities.map((ability) => candidate.luck?.[ability]).find((found) => found !== undefined)
+        if (reason !== undefined) return (name) => test(name, (context) => context.skip(reason))
         return lack === undefined ? test : (name, run) => testLack(ground, lack, name, run)
       },
     }

@@ -1,21 +1,16 @@
-import { afterAll, describe, test } from 'vitest'
 import { randomBytes } from 'node:crypto'
 import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import { findApache, startApache } from '../servers/apache.ts'
+import type { DavServer } from '../servers/dav-process.ts'
+import type { Unpacked } from '../servers/debian.ts'
 import { findNginx, startNginx } from '../servers/nginx.ts'
 import { at, signal } from './candidate.ts'
 import type { Ability, Bench } from './candidate.ts'
-import { connectorConformance } from './connector-conformance.ts'
+import { connectorConformance, skippedConformance } from './connector-conformance.ts'
+import { webdavSheets } from './webdav-sheets.ts'
 
-/** A server as the suite needs it. */
-interface Dav {
-  readonly username: string
-  readonly password: string
-  readonly basic: string
-  stop(): Promise<void>
-}
-
-const lacks: readonly Ability[] = [
+/** What the connector has on no server. */
+const everywhere: readonly Ability[] = [
   'server-conditions',
   'resumable',
   'mode',
@@ -25,35 +20,36 @@ const lacks: readonly Ability[] = [
   'special-nodes',
   'xattrs',
   'set-attributes',
+  'foreign-keys',
+  'twins',
 ]
 
-const [apache, nginx] = [await findApache(), await findNginx()]
-suite('webdav (Apache)', lacks, 'missing' in apache ? apache : () => startApache(apache))
-suite('webdav (nginx)', lacks, 'missing' in nginx ? nginx : () => startNginx(nginx))
+await conform('Apache', findApache, startApache, [])
+await conform('nginx', findNginx, startNginx, ['leading-dots'])
 
-function suite(name: string, lack: readonly Ability[], start: { readonly missing: string } | (() => Promise<Dav>)): void {
-  if ('missing' in start) {
-    describe('webdav', () => {
-      test.skip(`${name}: ${start.missing}`, () => undefined)
-    })
+async function conform(
+  server: keyof typeof webdavSheets,
+  find: () => Promise<Unpacked | { readonly missing: string }>,
+  start: (found: Unpacked) => Promise<DavServer>,
+  lacks: readonly Ability[],
+): Promise<void> {
+  const found = await find()
+  if ('missing' in found) {
+    skippedConformance({ provider: 'webdav', server }, found.missing)
     return
   }
-  let server: Promise<Dav> | null = null
-  afterAll(async () => {
-    await (await server)?.stop()
-  })
   connectorConformance({
-    name,
-    lacks: lack,
-    open: async () => {
-      server ??= start()
-      return await openBench(await server)
-    },
+    provider: 'webdav',
+    server,
+    sheet: webdavSheets[server],
+    lacks: [...everywhere, ...lacks],
+    luck: { 'exclusive-creation': 'the server looks when an upload begins and replaces when it ends: of two at once both may win' },
+    open: async () => await openBench(await start(found)),
   })
 }
 
-/** A folder of its own on the server. */
-async function openBench({ basic, username, password }: Dav): Promise<Bench> {
+/** A folder of its own, with a name that has to be escaped. */
+async function openBench({ basic, username, password, stop }: DavServer): Promise<Bench> {
   const one = (remoteRoot: string) =>
     openConnector('webdav', {
       settings: { options: { url: basic, username }, secret: (name) => (name === 'password' ? password : undefined) },
@@ -70,6 +66,7 @@ async function openBench({ basic, username, password }: Dav): Promise<Bench> {
     received: () => 0,
     close: async () => {
       for (const opened of [top, connector, other]) await opened.close()
+      await stop()
     },
   }
 }

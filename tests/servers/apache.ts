@@ -5,15 +5,13 @@ import { join } from 'node:path'
 import { makeCertificates } from './certificates.ts'
 import type { Certificates } from './certificates.ts'
 import { startDavProcess } from './dav-process.ts'
+import type { DavServer } from './dav-process.ts'
 import { findDebianTool } from './debian.ts'
 import type { Unpacked } from './debian.ts'
-import { freePorts } from './free-port.ts'
+import { freePort } from './server-process.ts'
 
-export interface ApacheServer {
-  readonly username: string
-  readonly password: string
+export interface ApacheServer extends DavServer {
   readonly token: string
-  readonly basic: string
   readonly digest: string
   readonly bearer: string
   /** Basic over TLS, with a certificate of the test's own authority. */
@@ -23,11 +21,8 @@ export interface ApacheServer {
   /** A client certificate instead of a password. */
   readonly clientCertificate: string
   readonly certificates: Certificates
-  /** What the server serves, on disk. */
-  readonly data: string
   /** Lines "METHOD path status authorization?" of what was asked so far. */
   readonly log: () => Promise<string[]>
-  readonly stop: () => Promise<void>
 }
 
 const modules = [
@@ -44,10 +39,10 @@ export function findApache(): Promise<Unpacked | { readonly missing: string }> {
 export async function startApache(found: Unpacked): Promise<ApacheServer> {
   const [username, password, token] = ['ada', randomBytes(12).toString('hex'), randomBytes(16).toString('hex')]
   const certificates = await makeCertificates()
-  const ports = await freePorts(6)
+  const ports = await Promise.all(Array.from({ length: 6 }, freePort))
   const started = await startDavProcess({
     name: 'apache',
-    program: join(found.root, 'usr/sbin/apache2'),
+    path: join(found.root, 'usr/sbin/apache2'),
     args: (folder) => ['-f', join(folder, 'apache.conf'), '-D', 'FOREGROUND'],
     libraries: found.libraries,
     ready: `http://127.0.0.1:${ports[0]}/dav/`,

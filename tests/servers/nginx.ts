@@ -3,18 +3,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startDavProcess } from './dav-process.ts'
+import type { DavServer } from './dav-process.ts'
 import { findDebianTool } from './debian.ts'
 import type { Unpacked } from './debian.ts'
-import { freePorts } from './free-port.ts'
-
-export interface NginxServer {
-  readonly username: string
-  readonly password: string
-  readonly basic: string
-  /** What the server serves, on disk. */
-  readonly data: string
-  readonly stop: () => Promise<void>
-}
+import { freePort } from './server-process.ts'
 
 export function findNginx(): Promise<Unpacked | { readonly missing: string }> {
   const packages = ['nginx', 'libnginx-mod-http-dav-ext']
@@ -22,12 +14,12 @@ export function findNginx(): Promise<Unpacked | { readonly missing: string }> {
 }
 
 /** Starts the server and waits until it answers. */
-export async function startNginx(found: Unpacked): Promise<NginxServer> {
+export async function startNginx(found: Unpacked): Promise<DavServer> {
   const [username, password] = ['ada', randomBytes(12).toString('hex')]
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const started = await startDavProcess({
     name: 'nginx',
-    program: join(found.root, 'usr/sbin/nginx'),
+    path: join(found.root, 'usr/sbin/nginx'),
     args: (folder) => ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')],
     libraries: found.libraries,
     ready: `http://127.0.0.1:${port}/dav/`,
