@@ -36,7 +36,7 @@ function methodFaults(method: DescMethod): string[] {
   if (!hasOption(method, policy)) return [`${name} has no policy`]
   const rule = getOption(method, policy)
   const faults: string[] = []
-  if (rule.role === Role.UNSPECIFIED) faults.push(`${name} has no role`)
+  if ((rule.role === Role.UNSPECIFIED) !== rule.open) faults.push(`${name} has no role`)
   if (rule.audit === AuditClass.UNSPECIFIED) faults.push(`${name} has no audit class`)
   if (!hasOption(method, http)) faults.push(`${name} has no google.api.http rule`)
   const named: Readonly<Record<Noun, string>> = { mount: rule.mountField, provider: rule.providerField }

@@ -2,21 +2,30 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from './common/clock.ts'
 import { CloudError } from './common/errors.ts'
+import { newId } from './common/ids.ts'
 import { loadNative } from './common/native/load-native.ts'
 import { findPlaces, preparePlaces } from './common/paths.ts'
 import { openLog } from './common/telemetry/log.ts'
 import { version } from './common/version.ts'
 import type { Alert } from './control/api/events/service-events.ts'
 import { openApi } from './control/api/open-api.ts'
+import { readWebSettings } from './control/api/open-web.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
 import { createMountManager } from './control/mounts/mount-manager.ts'
 import { MountRecords } from './control/mounts/mount-records.ts'
 import { scriptArguments } from './control/mounts/script.ts'
 import { WorkerPool } from './control/mounts/worker-pool.ts'
 import { createProviders } from './control/providers/providers.ts'
+import { groupIdOf } from './control/service/group-of.ts'
 import { readServiceFlags, usage } from './control/service/service-flags.ts'
 import { ServiceLife } from './control/service/service-life.ts'
 import { openStore } from './control/store/open-store.ts'
+import { readSetting } from './control/store/settings.ts'
+import type { SettingTable } from './control/store/store.ts'
+import { createAccess } from './control/users/access.ts'
+import { loginCost } from './control/users/password.ts'
+import { isRole } from './control/users/principal.ts'
+import type { Role } from './control/users/principal.ts'
 import { createVault } from './control/vault/create-vault.ts'
 import { createKeychain } from './control/vault/keychain.ts'
 import { descriptors } from './drive/connectors/manifest.ts'
@@ -81,11 +90,16 @@ async function main(): Promise<void> {
     void sweep()
   })
 
+  const access = createAccess(store, systemClock, loginCost)
+
   const life = new ServiceLife(native)
   await vault.begin()
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts, vault },
+    ...{ places, version, startedAt, log, providers, mounts, vault, access },
+    instance: await instanceOf(store.settings),
+    web: await readWebSettings(store.settings, places.state, Date.now()),
+    group: flags.system ? await groupOf(store.settings) : null,
     requests: store.requests,
     service: life,
     onAlert: (listener) => {
@@ -100,12 +114,25 @@ async function main(): Promise<void> {
   void sweep()
 }
 
-const stopTimeoutSeconds = 30
+/** Whom the socket of a system service lets in besides. */
+async function groupOf(settings: SettingTable): Promise<{ readonly id: number; readonly role: Role } | null> {
+  const role = await readSetting(settings, 'groupRole')
+  const id = await groupIdOf('cloudmoor')
+  return id === null || !isRole(role) ? null : { id, role }
+}
+
+/** Made at the first start. */
+async function instanceOf(settings: SettingTable): Promise<string> {
+  const known = await settings.get('instance')
+  if (known !== null) return known
+  const made = newId(8)
+  await settings.set('instance', made)
+  return made
+}
 
 /** How long uploads and open files of a busy mount get when the service stops. */
 async function stopTimeoutMs(settings: { get(name: string): Promise<string | null> }): Promise<number> {
-  const seconds = Number((await settings.get('stopTimeoutSeconds')) ?? stopTimeoutSeconds)
-  return (Number.isFinite(seconds) && seconds >= 0 ? seconds : stopTimeoutSeconds) * 1000
+  return Number(await readSetting(settings, 'stopTimeoutSeconds')) * 1000
 }
 
 main().catch((caught: unknown) => {

@@ -7,8 +7,11 @@ import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../gen/cloudmoor/v1/provider_pb.js'
+import { SessionService } from '../gen/cloudmoor/v1/session_pb.js'
 import { SystemService } from '../gen/cloudmoor/v1/system_pb.js'
+import { TokenService } from '../gen/cloudmoor/v1/token_pb.js'
 import { TransferService } from '../gen/cloudmoor/v1/transfer_pb.js'
+import { UserService } from '../gen/cloudmoor/v1/user_pb.js'
 import { VaultService } from '../gen/cloudmoor/v1/vault_pb.js'
 
 /** Every service of the contract over one socket. Failed calls reject with a ConnectError; `readError` reads it. */
@@ -21,6 +24,9 @@ export interface ServiceConnection {
   readonly transfers: Client<typeof TransferService>
   readonly logs: Client<typeof LogService>
   readonly vault: Client<typeof VaultService>
+  readonly users: Client<typeof UserService>
+  readonly tokens: Client<typeof TokenService>
+  readonly sessions: Client<typeof SessionService>
   /** Ends what is open. */
   close(): void
 }
@@ -44,6 +50,9 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     transfers: createClient(TransferService, transport),
     logs: createClient(LogService, transport),
     vault: createClient(VaultService, transport),
+    users: createClient(UserService, transport),
+    tokens: createClient(TokenService, transport),
+    sessions: createClient(SessionService, transport),
     close,
   }
 }

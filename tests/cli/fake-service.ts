@@ -17,6 +17,9 @@ import type {
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
+import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
+import { UserService } from '../../proto/gen/cloudmoor/v1/user_pb.js'
 import { VaultService, VaultSlotKind, VaultState } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import type { AddSlotRequest, PutSecretRequest, UnlockVaultRequest, VaultSlotSchema } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
@@ -281,6 +284,9 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
   })
   return {
     vault: createClient(VaultService, transport),
+    users: createClient(UserService, transport),
+    tokens: createClient(TokenService, transport),
+    sessions: createClient(SessionService, transport),
     system: createClient(SystemService, transport),
     providers: createClient(ProviderService, transport),
     browse: createClient(BrowseService, transport),

@@ -12,6 +12,8 @@ import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
 import { createProviders } from '../../src-service/control/providers/providers.ts'
 import { openStore } from '../../src-service/control/store/open-store.ts'
 import type { Store } from '../../src-service/control/store/store.ts'
+import { createAccess } from '../../src-service/control/users/access.ts'
+import type { Access } from '../../src-service/control/users/access.ts'
 import { createVault } from '../../src-service/control/vault/create-vault.ts'
 import type { ServiceVault } from '../../src-service/control/vault/create-vault.ts'
 import { createKeychain } from '../../src-service/control/vault/keychain.ts'
@@ -26,6 +28,7 @@ export interface TestService {
   readonly store: Store
   readonly mounts: FakeMountManager
   readonly vault: ServiceVault
+  readonly access: Access
   readonly api: Api
   readonly shutdowns: (number | null)[]
   /** Something needs a person. */
@@ -48,6 +51,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   await vault.begin()
   const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: mounts, descriptors })
   const alertListeners = new Set<(alert: Alert) => void>()
+  const access = createAccess(store, systemClock, { memoryKiB: 64, passes: 1 })
   const shutdowns: (number | null)[] = []
   const api = await openApi({
     places,
@@ -58,6 +62,10 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     providers,
     mounts,
     vault,
+    access,
+    instance: 'test',
+    web: null,
+    group: null,
     service: {
       shutdown: (timeout) => {
         shutdowns.push(timeout)
@@ -78,6 +86,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     store,
     mounts,
     vault,
+    access,
     api,
     shutdowns,
     alert: (alert) => alertListeners.forEach((listener) => listener(alert)),

@@ -1,11 +1,14 @@
 import { CloudError } from '../../common/errors.ts'
 import type { Sight } from '../users/grants.ts'
+import { loginNeeded } from '../users/access-errors.ts'
 import { hasRole } from '../users/principal.ts'
 import type { Principal, Role } from '../users/principal.ts'
 import type { MethodPolicy } from './policies.ts'
 
 /** Throws `permission` if the principal may never do this, whatever it is about, and `sign-in` if it may do nothing any more. */
-export function admitCaller(principal: Principal, policy: Pick<MethodPolicy, 'role' | 'wholeGrant'>): void {
+export function admitCaller(principal: Principal | null, policy: Pick<MethodPolicy, 'role' | 'wholeGrant' | 'open'>): void {
+  if (policy.open) return
+  if (principal === null) throw loginNeeded()
   if (principal.ended?.aborted === true) throw CloudError.from(principal.ended.reason)
   admitRole(principal, policy.role)
   if (policy.wholeGrant && principal.scope.kind !== 'all') throw tooNarrow(principal)

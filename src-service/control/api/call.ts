@@ -15,6 +15,37 @@ export function sightOf(context: { readonly values: ContextValues }): Sight {
   return context.values.get(sightKey) ?? nobody()
 }
 
+/** Who calls, in a handler. */
+export function callerOf(context: { readonly values: ContextValues }): Principal {
+  return context.values.get(principalKey) ?? nobody()
+}
+
+/** How a request came in. */
+export interface Arrival {
+  readonly via: 'socket' | 'network'
+  /** `socket`, or the address of the other end as trusted proxies tell it. */
+  readonly address: string
+  /** Nobody on the way could read it. */
+  readonly secure: boolean
+  /** The secret of the session it came with; '' = none. */
+  readonly cookie: string
+}
+
+/** Who comes with a request, and how. */
+export interface Visitor {
+  readonly arrival: Arrival
+  /** Null = nobody: only what is open to anyone goes on. */
+  readonly principal: Principal | null
+}
+
+/** How everything on the unix socket comes. */
+export const bySocket: Arrival = { via: 'socket', address: 'socket', secure: true, cookie: '' }
+
+/** Who was not looked at. */
+export const unknownVisitor: Visitor = { arrival: { via: 'network', address: '', secure: false, cookie: '' }, principal: null }
+
+export const arrivalKey = createContextKey<Arrival>(bySocket, { description: 'arrival' })
+
 function nobody(): never {
   throw new CloudError('internal', 'a call that did not pass the guard')
 }

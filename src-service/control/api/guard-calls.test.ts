@@ -46,7 +46,7 @@ function transportTo(
   })
 }
 
-const admin: Principal = { name: 'local:1', role: 'admin', scope: allMounts, ended: null }
+const admin: Principal = { name: 'local:1', role: 'admin', scope: allMounts, origin: 'socket', ended: null }
 
 it('lets a role call what it may, and nothing else', async () => {
   const services = (await loadContract()).flatMap((file) => file.services)
@@ -58,7 +58,7 @@ it('lets a role call what it may, and nothing else', async () => {
         called.push(method)
         return {}
       }
-      const transport = transportTo(service, work, { name: 'x', role, scope: allMounts, ended: null })
+      const transport = transportTo(service, work, { name: 'x', role, scope: allMounts, origin: 'socket', ended: null })
       const methods = service.methods.filter(isUnary)
       for (const method of methods) {
         const allowed = roles.indexOf(role) >= roles.indexOf(policyOf(method).role)
@@ -83,7 +83,7 @@ it('lets nobody in whom no listener has named', async () => {
     SystemService,
     transportTo(SystemService, () => ({}), null),
   )
-  await expect(client.getVersion({})).rejects.toMatchObject({ code: Code.Internal })
+  await expect(client.getVersion({})).rejects.toMatchObject({ code: Code.Unauthenticated })
 })
 
 it('gives the work its correlation id and records changes', async () => {
@@ -108,8 +108,8 @@ describe('a grant over some mounts', () => {
     { id: 'm2', providerId: 'p2', labels: [] },
   ])
   const narrow: Record<string, Principal> = {
-    mounts: { name: 'x', role: 'operator', scope: { kind: 'mounts', mountIds: ['m1'] }, ended: null },
-    label: { name: 'y', role: 'operator', scope: { kind: 'label', label: 'team-a' }, ended: null },
+    mounts: { name: 'x', role: 'operator', scope: { kind: 'mounts', mountIds: ['m1'] }, origin: 'socket', ended: null },
+    label: { name: 'y', role: 'operator', scope: { kind: 'label', label: 'team-a' }, origin: 'socket', ended: null },
   }
 
   it.each(Object.keys(narrow))('of kind %s: what lies outside does not exist', async (kind) => {

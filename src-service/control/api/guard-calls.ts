@@ -1,4 +1,4 @@
-import type { DescMethod } from '@bufbuild/protobuf'
+import type { DescMethod, Message } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
 import type {
   ContextValues,
@@ -54,20 +54,23 @@ export interface Guard {
  * call ends with the login that it came in with.
  */
 export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: GuardParts): Guard {
-  function admitTo(request: Request, principal: Principal, policy: MethodPolicy): Request {
-    const sight = grants.sightOf(principal)
+  /** @param principal null = nobody, who was let in because the method is open to anyone */
+  function admitTo(request: Request, principal: Principal | null, policy: MethodPolicy): Request {
+    const sight = principal === null ? null : grants.sightOf(principal)
     request.contextValues.set(sightKey, sight)
     const { input } = request.method
+    const check = (message: Message) => {
+      if (principal !== null && sight !== null) admitRequest(principal, sight, policy, message)
+      checkMessage(input, message)
+    }
     if (!request.stream) {
-      admitRequest(principal, sight, policy, request.message)
-      checkMessage(input, request.message)
+      check(request.message)
       return request
     }
     const { message } = request
     async function* checked() {
       for await (const each of message) {
-        admitRequest(principal, sight, policy, each)
-        checkMessage(input, each)
+        check(each)
         yield each
       }
     }
@@ -100,9 +103,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
       reason.metadata.set(correlationHeader, correlationId)
     })
     try {
-      const principal = values.get(principalKey)
-      if (principal === null) throw new CloudError('internal', 'a call without a principal')
-      admitCaller(principal, policyOf(method))
+      admitCaller(values.get(principalKey), policyOf(method))
     } catch (caught) {
       throw refuse(values, method, caught)
     }
@@ -131,8 +132,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
       const principal = request.contextValues.get(principalKey)
       const signal = deadlineOf(policy, request.signal, principal?.ended ?? null)
       try {
-        if (principal === null) throw new CloudError('internal', 'a call without a principal')
-        if (principal.scope.kind !== 'all') await refreshGrants(signal)
+        if (principal !== null && principal.scope.kind !== 'all') await refreshGrants(signal)
         const checked = admitTo(request, principal, policy)
         if (request.stream && calls.openStreams >= maxStreams) {
           throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })

@@ -17,7 +17,8 @@ import { principalOfPeer } from '../users/local-peer.ts'
 import { allMounts } from '../users/principal.ts'
 import type { Role } from '../users/principal.ts'
 import { openListener } from './listener.ts'
-import type { Listener, ListenerOptions } from './listener.ts'
+import type { Listener } from './connections.ts'
+import type { ListenerOptions } from './listener.ts'
 import { descriptorOf } from './peer.ts'
 
 let folder: string
@@ -33,7 +34,7 @@ beforeEach(async () => {
   options = {
     socketPath: join(folder, 'run', 'service.sock'),
     folderMode: 0o700,
-    admit: () => ({ name: 'local:me', role: 'admin', scope: allMounts, ended: null }),
+    admit: () => ({ name: 'local:me', role: 'admin', scope: allMounts, origin: 'socket', ended: null }),
     handle: (request, response, principal) => {
       if (request.url === '/slow') return
       response.end(`${principal.name} over ${request.httpVersion}`)
@@ -208,7 +209,7 @@ describe('a path that is taken', () => {
 
 it('lets in this user and root, and nobody else', () => {
   const peer = (uid: number, ownUid: number, groupRole: Role | null = null) => principalOfPeer({ uid, gid: uid }, { ownUid, groupRole })
-  expect(peer(1000, 1000)).toEqual({ name: 'local:1000', role: 'admin', scope: allMounts, ended: null })
+  expect(peer(1000, 1000)).toEqual({ name: 'local:1000', role: 'admin', scope: allMounts, origin: 'socket', ended: null })
   expect(peer(0, 1000)).toMatchObject({ name: 'local:0', role: 'admin' })
   expect(peer(1001, 1000)).toBeNull()
   expect(peer(65534, 0)).toBeNull()

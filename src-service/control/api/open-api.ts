@@ -1,6 +1,4 @@
-import { createContextValues } from '@connectrpc/connect'
 import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
-import { connectNodeAdapter } from '@connectrpc/connect-node'
 import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
@@ -10,8 +8,11 @@ import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { MetricsService } from '../../../proto/gen/cloudmoor/v1/metrics_pb.js'
 import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { SessionService } from '../../../proto/gen/cloudmoor/v1/session_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
+import { TokenService } from '../../../proto/gen/cloudmoor/v1/token_pb.js'
 import { TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { UserService } from '../../../proto/gen/cloudmoor/v1/user_pb.js'
 import { VaultService } from '../../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { Health } from '../../../proto/gen/grpc/health/v1/health_pb.js'
 import { systemClock } from '../../common/clock.ts'
@@ -21,11 +22,13 @@ import type { Log } from '../../common/telemetry/log.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
 import type { RequestTable } from '../store/store.ts'
+import type { Access } from '../users/access.ts'
+import type { Role } from '../users/principal.ts'
 import { createGrants } from '../users/grants.ts'
 import { principalOfPeer } from '../users/local-peer.ts'
 import type { Vault } from '../vault/vault.ts'
 import { browseHandler } from './browse-handler.ts'
-import { principalKey } from './call.ts'
+import { bySocket, unknownVisitor } from './call.ts'
 import { createOnce } from './create-once.ts'
 import { eventHandler } from './event-handler.ts'
 import type { EventBus } from './events/event-bus.ts'
@@ -34,11 +37,14 @@ import { logSource, progressSource } from './events/live-sources.ts'
 import { serviceEvents } from './events/service-events.ts'
 import type { Alert, ServiceEvent } from './events/service-events.ts'
 import { fileHandler } from './file-handler.ts'
+import { createDispatcher } from './dispatch.ts'
 import { followMounts } from './follow-mounts.ts'
 import { createGuard } from './guard-calls.ts'
 import { healthHandler } from './health-handler.ts'
+import type { Request, Response } from './connections.ts'
 import { openListener } from './listener.ts'
-import type { Response } from './listener.ts'
+import { openWeb } from './open-web.ts'
+import type { Web, WebSettings } from './open-web.ts'
 import { logHandler } from './log-handler.ts'
 import { metricsHandler } from './metrics-handler.ts'
 import { CallMetrics } from './metrics/call-metrics.ts'
@@ -46,15 +52,18 @@ import { MetricSamples } from './metrics/metric-samples.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { mountHandler } from './mount-handler.ts'
 import { descriptorOf } from './peer.ts'
-import { plainRoutes, servePlain } from './plain-routes.ts'
+import { plainRoutes } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
-import { refuseRoute } from './rest/refuse-route.ts'
-import { createRestGateway } from './rest/rest-gateway.ts'
+import { failRoute } from './rest/refuse-route.ts'
 import type { ServiceControl } from './service-control.ts'
+import { sessionHandler } from './session-handler.ts'
 import { systemHandler } from './system-handler.ts'
 import { toWireError } from './wire-errors.ts'
+import { tokenHandler } from './token-handler.ts'
 import { transferHandler } from './transfer-handler.ts'
+import { userHandler } from './user-handler.ts'
+import { admitVisitor } from './web-door.ts'
 import { vaultHandler } from './vault-handler.ts'
 
 export interface ApiParts {
@@ -68,9 +77,16 @@ export interface ApiParts {
   readonly providers: Providers
   readonly mounts: MountManager
   readonly vault: Vault
+  readonly access: Access
+  /** Names this service among others on the machine: 8 characters. */
+  readonly instance: string
   readonly service: ServiceControl
   /** Calls the listener with every alert; the result ends that. */
   readonly onAlert: (listener: (alert: Alert) => void) => () => void
+  /** Addresses besides the unix socket; null = none. */
+  readonly web: WebSettings | null
+  /** Whose members come in on the socket of a system service; null = nobody. */
+  readonly group: { readonly id: number; readonly role: Role } | null
   /** SO_PEERCRED of a connected socket: `native.peerCredentials`. */
   readonly peerCredentials: (descriptor: number) => { readonly uid: number; readonly gid: number }
 }
@@ -80,58 +96,49 @@ export interface Api {
   close(graceMs: number): Promise<void>
 }
 
-const maxRequestBytes = 4 * 1024 * 1024
-const maxAnswerBytes = 32 * 1024 * 1024
 const maxStreams = 1000
 const heartbeatMs = 15_000
 
-/** Opens the service's door: every service of the contract as gRPC, gRPC-Web and Connect on the unix socket. */
+/** Opens the service's doors: every service of the contract as gRPC, gRPC-Web, Connect and REST on the unix socket and its other addresses. */
 export async function openApi(parts: ApiParts): Promise<Api> {
   const ending = new AbortController()
+  let web: Web | null = null
+  const linkTo = (fragment: string) => (web === null || web.url === '' ? '' : `${web.url}/#${fragment}`)
   const { bus, end: endEvents } = serviceEvents(parts)
   const samples = new MetricSamples(parts.mounts, systemClock)
   const calls = new CallMetrics()
-  const routes = routesOf(parts, bus, samples)
+  const routes = routesOf(parts, bus, samples, linkTo)
   for (const { service } of routes) service.methods.forEach(policyOf)
 
   const grants = createGrants()
   const followed = await followMounts(grants, parts.mounts)
-
   const guard = createGuard({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams, calls })
-  const principals = new WeakMap<object, Parameters<typeof handle>[2]>()
-  const rest = createRestGateway({ services: routes, guard, log: parts.log, maxRequestBytes, ending: ending.signal })
-  const adapter = connectNodeAdapter({
-    routes: (router) => routes.forEach(({ add }) => add(router)),
-    fallback: (request, response) => refuseRoute(guard, request, response as Response, principals.get(request) ?? null, []),
-    requestGate: guard.gate,
-    interceptors: [guard.interceptor],
-    readMaxBytes: maxRequestBytes,
-    writeMaxBytes: maxAnswerBytes,
-    shutdownSignal: ending.signal,
-    contextValues: (request) => createContextValues().set(principalKey, principals.get(request) ?? null),
-  })
   const plain = plainRoutes((sight) => samples.take().then((sample) => prometheusText(sample, calls, sight)), grants)
-  const handle: Parameters<typeof openListener>[0]['handle'] = (request, response, principal) => {
-    principals.set(request, principal)
-    const path = (request.url ?? '').split('?', 1)[0] ?? ''
-    const route = plain.get(path)
-    if (route !== undefined) void servePlain(route, guard, request, response, principal)
-    else if (path.startsWith('/api/')) rest(request, response, principal)
-    else adapter(request, response)
-  }
+  const serve = createDispatcher({ log: parts.log, services: routes, plain, guard, ending: ending.signal })
 
+  const settings = parts.web ?? noWeb
+  const serveWeb = (request: Request, response: Response) => {
+    const door = { ...settings, access: parts.access, instance: parts.instance, hosts: web?.hosts ?? new Set<string>() }
+    admitVisitor(request, door).then(
+      (visitor) => serve(withoutPrefix(request, settings.pathPrefix), response, visitor),
+      (caught: unknown) => failRoute(guard, request, response, unknownVisitor, CloudError.from(caught)),
+    )
+  }
+  web = await openWeb(settings, parts.places.run, parts.instance, parts.log, serveWeb)
   const listener = await openListener({
     socketPath: parts.places.socket,
     folderMode: parts.places.kind === 'system' ? 0o750 : 0o700,
-    admit: (socket: Socket) => principalOfPeer(parts.peerCredentials(descriptorOf(socket)), { ownUid: ownUid(), groupRole: null }),
-    handle,
+    groupId: parts.group?.id ?? null,
+    admit: (socket: Socket) =>
+      principalOfPeer(parts.peerCredentials(descriptorOf(socket)), { ownUid: ownUid(), groupRole: parts.group?.role ?? null }),
+    handle: (request, response, principal) => serve(request, response, { arrival: bySocket, principal }),
     log: parts.log,
   })
   samples.begin()
   return {
     close: async (graceMs) => {
       ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
-      await listener.close(graceMs)
+      await Promise.all([listener.close(graceMs), web.close(graceMs)])
       followed.end()
       endEvents()
       samples.end()
@@ -139,13 +146,21 @@ export async function openApi(parts: ApiParts): Promise<Api> {
   }
 }
 
+const noWeb: WebSettings = { listen: [], certificate: null, publicUrl: '', pathPrefix: '', trustedProxies: [] }
+
+function withoutPrefix(request: Request, prefix: string): Request {
+  const url = request.url ?? ''
+  if (prefix !== '' && (url === prefix || url.startsWith(`${prefix}/`))) request.url = url.slice(prefix.length) || '/'
+  return request
+}
+
 function ownUid(): number {
   if (process.getuid === undefined) throw new CloudError('unsupported', 'this system has no user ids')
   return process.getuid()
 }
 
-function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricSamples) {
-  const { providers, mounts, vault, service, places, version, startedAt } = parts
+function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricSamples, linkTo: (fragment: string) => string) {
+  const { providers, mounts, vault, service, places, version, startedAt, access, instance } = parts
   const once = createOnce(parts.requests)
   const contract = [
     route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, vault, service)),
@@ -158,6 +173,9 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(VaultService, vaultHandler(vault, mounts)),
     route(MetricsService, metricsHandler(samples)),
     route(EventService, eventHandler({ bus, mounts, providers, heartbeatMs, ...liveFeeds(parts) })),
+    route(UserService, userHandler(access.users, once, linkTo)),
+    route(TokenService, tokenHandler(access.tokens)),
+    route(SessionService, sessionHandler(access, { instance, linkTo })),
   ]
   const names = contract.map((entry) => entry.service.typeName)
   return [...contract, route(Health, healthHandler(names))]

@@ -1,9 +1,11 @@
 import openApiDocument from '../../../proto/gen/openapi.json' with { type: 'json' }
 import { CloudError } from '../../common/errors.ts'
+import { loginNeeded } from '../users/access-errors.ts'
 import type { Grants, Sight } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
+import type { Visitor } from './call.ts'
+import type { Request, Response } from './connections.ts'
 import type { Guard } from './guard-calls.ts'
-import type { Request, Response } from './listener.ts'
 import { failRoute, refuseRoute } from './rest/refuse-route.ts'
 import { begin, plainHeaders, writeJson } from './rest/write-answer.ts'
 
@@ -52,20 +54,15 @@ export function plainRoutes(
 }
 
 /** Serves what is no method of the contract; what fails is recorded and told like everything else. */
-export async function servePlain(
-  route: PlainRoute,
-  guard: Guard,
-  request: Request,
-  response: Response,
-  principal: Principal | null,
-): Promise<void> {
+export async function servePlain(route: PlainRoute, guard: Guard, request: Request, response: Response, visitor: Visitor): Promise<void> {
   if (!route.verbs.includes(request.method ?? '')) {
-    refuseRoute(guard, request, response, principal, route.verbs)
+    refuseRoute(guard, request, response, visitor, route.verbs)
     return
   }
   try {
-    await route.serve(request, response, principal)
+    if (!route.open && visitor.principal === null) throw loginNeeded()
+    await route.serve(request, response, visitor.principal)
   } catch (caught) {
-    failRoute(guard, request, response, principal, CloudError.from(caught))
+    failRoute(guard, request, response, visitor, CloudError.from(caught))
   }
 }

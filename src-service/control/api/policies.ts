@@ -9,6 +9,8 @@ export type CallClass = 'read' | 'change' | 'runtime' | 'secret' | 'service'
 /** What the contract says of a method. */
 export interface MethodPolicy {
   readonly role: Role
+  /** Anyone may call, also without a login. */
+  readonly open: boolean
   /** The caller's grant must cover all mounts. */
   readonly wholeGrant: boolean
   /** The mount and the provider that a request is about; '' = none named, undefined = the method has no such field. */
@@ -39,12 +41,13 @@ function makePolicy(method: DescMethod): MethodPolicy {
   const deadlineMs = method.methodKind === 'unary' ? 60_000 : null
   if (openServices.has(method.parent.typeName)) {
     const none = { mountOf: undefined, providerOf: undefined, wholeGrant: false, filtered: false }
-    return { ...none, role: 'read-only', audit: 'read', deadlineMs }
+    return { ...none, role: 'read-only', open: true, audit: 'read', deadlineMs }
   }
   if (!hasOption(method, policy)) throw new CloudError('internal', `${method.parent.typeName}.${method.name} has no policy`)
   const rule = getOption(method, policy)
   return {
-    role: readRole(rule.role),
+    role: rule.open ? 'read-only' : readRole(rule.role),
+    open: rule.open,
     wholeGrant: rule.wholeGrant,
     mountOf: readerOf(method.input, rule.mountField),
     providerOf: readerOf(method.input, rule.providerField),

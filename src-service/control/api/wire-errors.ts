@@ -90,6 +90,8 @@ const serviceReasons: Readonly<Record<ServiceReason & ReasonName, Code | null>> 
   LOGIN_THROTTLED: Code.ResourceExhausted,
   AUDIT_UNAVAILABLE: Code.Unavailable,
   PATH_NOT_ALLOWED: null,
+  FOREIGN_HOST: null,
+  FOREIGN_ORIGIN: null,
 }
 
 function isServiceReason(code: string | undefined): code is ServiceReason {

@@ -99,4 +99,82 @@ export const migrations: readonly Migration[] = [
       ALTER TABLE mounts ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
     `,
   },
+  {
+    version: 4,
+    sql: `
+      CREATE TABLE users (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        revision INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        password TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        disabled INTEGER NOT NULL,
+        invite TEXT NOT NULL,
+        invite_expires_at INTEGER NOT NULL,
+        last_login_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE UNIQUE INDEX users_by_subject ON users (subject) WHERE subject <> '';
+
+      CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        hash TEXT NOT NULL UNIQUE,
+        expires_at INTEGER NOT NULL,
+        last_used_at INTEGER NOT NULL,
+        last_used_from TEXT NOT NULL,
+        created_by TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        hash TEXT NOT NULL UNIQUE,
+        principal TEXT NOT NULL,
+        role TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        address TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        last_used_at INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE login_failures (
+        key TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        retry_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE audit_segments (
+        number INTEGER PRIMARY KEY,
+        opened_at INTEGER NOT NULL,
+        opens_with TEXT NOT NULL,
+        first INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE audit (
+        sequence INTEGER PRIMARY KEY,
+        segment INTEGER NOT NULL REFERENCES audit_segments (number),
+        at INTEGER NOT NULL,
+        principal TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        action TEXT NOT NULL,
+        class TEXT NOT NULL,
+        result TEXT NOT NULL,
+        mount_id TEXT NOT NULL,
+        provider_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        correlation_id TEXT NOT NULL,
+        times INTEGER NOT NULL,
+        mac TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX audit_by_segment ON audit (segment);
+    `,
+  },
 ]

@@ -40,6 +40,46 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     requests: {
       find: (request) => call('requests', 'find', request),
     },
+    users: {
+      list: () => call('users', 'list'),
+      get: (id) => call('users', 'get', id),
+      find: (name) => call('users', 'find', name),
+      insert: (user, request) => call('users', 'insert', user, request),
+      update: (id, revision, change) => call('users', 'update', id, revision, change),
+      remove: (id, revision) => call('users', 'remove', id, revision),
+      acceptInvite: (codeHash, password, now) => call('users', 'acceptInvite', codeHash, password, now),
+      loggedIn: (id, at) => call('users', 'loggedIn', id, at),
+    },
+    tokens: {
+      list: () => call('tokens', 'list'),
+      get: (id) => call('tokens', 'get', id),
+      findByHash: (hash) => call('tokens', 'findByHash', hash),
+      insert: (token, request) => call('tokens', 'insert', token, request),
+      replaceHash: (id, hash) => call('tokens', 'replaceHash', id, hash),
+      remove: (id) => call('tokens', 'remove', id),
+      used: (id, at, from) => call('tokens', 'used', id, at, from),
+    },
+    sessions: {
+      list: () => call('sessions', 'list'),
+      findByHash: (hash) => call('sessions', 'findByHash', hash),
+      insert: (session) => call('sessions', 'insert', session),
+      remove: (id) => call('sessions', 'remove', id),
+      removeOfUser: (userId) => call('sessions', 'removeOfUser', userId),
+      used: (id, at) => call('sessions', 'used', id, at),
+    },
+    loginFailures: {
+      find: (keys) => call('loginFailures', 'find', keys),
+      put: (failures) => call('loginFailures', 'put', failures),
+      remove: (keys) => call('loginFailures', 'remove', keys),
+    },
+    audit: {
+      segments: () => call('audit', 'segments'),
+      last: () => call('audit', 'last'),
+      append: (line, segment) => call('audit', 'append', line, segment),
+      read: (filter, limit) => call('audit', 'read', filter, limit),
+      tail: (filter, count) => call('audit', 'tail', filter, count),
+      dropUpTo: (segment) => call('audit', 'dropUpTo', segment),
+    },
     close: async () => {
       await thread.close()
       await thread.ended

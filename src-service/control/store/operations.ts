@@ -1,7 +1,12 @@
-import { and, asc, eq, lt } from 'drizzle-orm'
+import { asc, eq } from 'drizzle-orm'
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
+import { accessOperations } from './access-operations.ts'
+import { auditOperations } from './audit-operations.ts'
+import { absent, checkRevision, inTransaction, refuseTaken } from './changes.ts'
+import type { Synchronous } from './changes.ts'
+import { findRequest, rememberRequest } from './request-rows.ts'
 import type {
   MountChange,
   MountRecord,
@@ -15,14 +20,8 @@ import type {
   VaultChange,
 } from './records.ts'
 import type { Store } from './store.ts'
-import { mounts, providers, requestIds, secrets, settings, vault, vaultSlots } from './tables.ts'
+import { mounts, providers, secrets, settings, vault, vaultSlots } from './tables.ts'
 
-const requestLifetimeMs = 24 * 3600 * 1000
-
-/** A table of `Store` without waiting. */
-type Synchronous<Table> = {
-  readonly [Name in keyof Table]: Table[Name] extends (...args: infer Args) => Promise<infer Result> ? (...args: Args) => Result : never
-}
 export type Operations = { readonly [Table in Exclude<keyof Store, 'close'>]: Synchronous<Store[Table]> }
 
 /** What the store does, as `Store` describes it but without waiting: runs in the store's thread. */
@@ -35,6 +34,8 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock):
     requests: {
       find: (request: RequestKey): string | null => findRequest(database, request, clock.now()),
     },
+    ...accessOperations(database, clock),
+    audit: auditOperations(database),
   }
 }
 
@@ -173,51 +174,4 @@ function secretRow(secret: SecretRecord) {
 
 function slotRow(slot: SlotRecord) {
   return { ...slot, publicKey: Buffer.from(slot.publicKey), rootKey: Buffer.from(slot.rootKey) }
-}
-
-function inTransaction<T>(database: BetterSQLite3Database, work: () => T): T {
-  return database.transaction(work, { behavior: 'immediate' })
-}
-
-function absent(noun: string): never {
-  throw new CloudError('not-found', `there is no such ${noun}`)
-}
-
-function checkRevision(noun: string, found: { readonly revision: number }, expected: number | null): void {
-  if (expected === null || expected === found.revision) return
-  throw new CloudError('conflict', `the ${noun} was changed meanwhile: its revision is ${found.revision}, not ${expected}`, {
-    hint: 'Read it again and repeat the change.',
-  })
-}
-
-function refuseTaken(
-  database: BetterSQLite3Database,
-  table: typeof providers | typeof mounts,
-  noun: string,
-  name: string,
-  owner: string | null,
-): void {
-  const taken = database.select({ id: table.id }).from(table).where(eq(table.name, name)).get()
-  if (taken !== undefined && taken.id !== owner)
-    throw new CloudError('exists', `there is a ${noun} named '${name}' already`, { code: 'NAME_TAKEN' })
-}
-
-function findRequest(database: BetterSQLite3Database, request: RequestKey, now: number): string | null {
-  const matches = and(eq(requestIds.method, request.method), eq(requestIds.requestId, request.requestId))
-  const found = database.select().from(requestIds).where(matches).get()
-  if (found === undefined || found.createdAt <= now - requestLifetimeMs) return null
-  if (found.digest === request.digest) return found.resourceId
-  throw new CloudError('invalid', 'the request id was used for another request', { code: 'REQUEST_ID_REUSED', hint: 'Use a new one.' })
-}
-
-function rememberRequest(database: BetterSQLite3Database, request: RequestKey | null, resourceId: string, now: number): void {
-  if (request === null) return
-  database
-    .delete(requestIds)
-    .where(lt(requestIds.createdAt, now - requestLifetimeMs + 1))
-    .run()
-  database
-    .insert(requestIds)
-    .values({ ...request, resourceId, createdAt: now })
-    .run()
 }

@@ -1,4 +1,16 @@
 import type {
+  AuditFilter,
+  AuditRecord,
+  LoginFailures,
+  NewToken,
+  NewUser,
+  SegmentRecord,
+  SessionRecord,
+  TokenRecord,
+  UserChange,
+  UserRecord,
+} from './access-records.ts'
+import type {
   MountChange,
   MountRecord,
   NewMount,
@@ -25,6 +37,11 @@ export interface Store {
   readonly settings: SettingTable
   readonly vault: VaultTable
   readonly requests: RequestTable
+  readonly users: UserTable
+  readonly tokens: TokenTable
+  readonly sessions: SessionTable
+  readonly loginFailures: LoginFailureTable
+  readonly audit: AuditTable
   /** Writes what is pending and releases the home. Later calls fail. */
   close(): Promise<void>
 }
@@ -69,4 +86,62 @@ export interface VaultTable {
 export interface RequestTable {
   /** Id of what the request made in the last 24 hours; null if it is new; `invalid` (REQUEST_ID_REUSED) if it was another request. */
   find(request: RequestKey): Promise<string | null>
+}
+
+export interface UserTable {
+  /** By name. */
+  list(): Promise<readonly UserRecord[]>
+  get(id: string): Promise<UserRecord>
+  find(name: string): Promise<UserRecord | null>
+  insert(user: NewUser, request: RequestKey | null): Promise<UserRecord>
+  /** @param revision must match; null = whatever it is. */
+  update(id: string, revision: number | null, change: UserChange): Promise<UserRecord>
+  /** Sessions go with it. */
+  remove(id: string, revision: number | null): Promise<UserRecord>
+  /** Uses up an open code and sets the password, in one step; null if there is no such code at `now`. */
+  acceptInvite(codeHash: string, password: string, now: number): Promise<UserRecord | null>
+  loggedIn(id: string, at: number): Promise<void>
+}
+
+export interface TokenTable {
+  /** By name. */
+  list(): Promise<readonly TokenRecord[]>
+  get(id: string): Promise<TokenRecord>
+  findByHash(hash: string): Promise<TokenRecord | null>
+  insert(token: NewToken, request: RequestKey | null): Promise<TokenRecord>
+  /** Gives it another secret; resolves with the token as it was. */
+  replaceHash(id: string, hash: string): Promise<TokenRecord>
+  remove(id: string): Promise<TokenRecord>
+  used(id: string, at: number, from: string): Promise<void>
+}
+
+export interface SessionTable {
+  /** Newest first. */
+  list(): Promise<readonly SessionRecord[]>
+  findByHash(hash: string): Promise<SessionRecord | null>
+  /** Forgets those that are over. */
+  insert(session: SessionRecord): Promise<void>
+  remove(id: string): Promise<SessionRecord>
+  /** Resolves with those that were the user's. */
+  removeOfUser(userId: string): Promise<readonly SessionRecord[]>
+  used(id: string, at: number): Promise<void>
+}
+
+export interface LoginFailureTable {
+  find(keys: readonly string[]): Promise<readonly LoginFailures[]>
+  put(failures: LoginFailures): Promise<void>
+  remove(keys: readonly string[]): Promise<void>
+}
+
+export interface AuditTable {
+  segments(): Promise<readonly SegmentRecord[]>
+  last(): Promise<AuditRecord | null>
+  /** One transaction. @param segment is new, and holds the line. */
+  append(line: AuditRecord, segment: SegmentRecord | null): Promise<void>
+  /** At most `limit`, oldest first. */
+  read(filter: AuditFilter, limit: number): Promise<readonly AuditRecord[]>
+  /** The last `count` that match, oldest first. */
+  tail(filter: AuditFilter, count: number): Promise<readonly AuditRecord[]>
+  /** Drops whole segments up to and with this one. */
+  dropUpTo(segment: number): Promise<void>
 }

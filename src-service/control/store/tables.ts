@@ -1,4 +1,5 @@
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import type { GrantScope, Role } from './access-records.ts'
 import type { ManagedBy, MountAccess, Options } from './records.ts'
 
 /** The tables as migrations.ts leaves them; a test compares the two. */
@@ -81,3 +82,78 @@ export const requestIds = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.method, table.requestId] })],
 )
+
+const grant = {
+  role: text().$type<Role>().notNull(),
+  scope: text({ mode: 'json' }).$type<GrantScope>().notNull(),
+}
+
+export const users = sqliteTable('users', {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  revision: integer().notNull(),
+  ...grant,
+  password: text().notNull(),
+  subject: text().notNull(),
+  disabled: integer({ mode: 'boolean' }).notNull(),
+  invite: text().notNull(),
+  inviteExpiresAt: integer('invite_expires_at').notNull(),
+  lastLoginAt: integer('last_login_at').notNull(),
+  createdAt: integer('created_at').notNull(),
+  updatedAt: integer('updated_at').notNull(),
+})
+
+export const tokens = sqliteTable('tokens', {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  ...grant,
+  hash: text().notNull(),
+  expiresAt: integer('expires_at').notNull(),
+  lastUsedAt: integer('last_used_at').notNull(),
+  lastUsedFrom: text('last_used_from').notNull(),
+  createdBy: text('created_by').notNull(),
+  createdAt: integer('created_at').notNull(),
+})
+
+export const sessions = sqliteTable('sessions', {
+  id: text().primaryKey(),
+  hash: text().notNull(),
+  principal: text().notNull(),
+  role: text().$type<Role>().notNull(),
+  userId: text('user_id').notNull(),
+  address: text().notNull(),
+  createdAt: integer('created_at').notNull(),
+  expiresAt: integer('expires_at').notNull(),
+  lastUsedAt: integer('last_used_at').notNull(),
+})
+
+export const loginFailures = sqliteTable('login_failures', {
+  key: text().primaryKey(),
+  failures: integer().notNull(),
+  retryAt: integer('retry_at').notNull(),
+  lastAt: integer('last_at').notNull(),
+})
+
+export const auditSegments = sqliteTable('audit_segments', {
+  number: integer().primaryKey(),
+  openedAt: integer('opened_at').notNull(),
+  opensWith: text('opens_with').notNull(),
+  first: integer().notNull(),
+})
+
+export const audit = sqliteTable('audit', {
+  sequence: integer().primaryKey(),
+  segment: integer().notNull(),
+  at: integer().notNull(),
+  principal: text().notNull(),
+  origin: text().notNull(),
+  action: text().notNull(),
+  class: text().notNull(),
+  result: text().notNull(),
+  mountId: text('mount_id').notNull(),
+  providerId: text('provider_id').notNull(),
+  target: text().notNull(),
+  correlationId: text('correlation_id').notNull(),
+  times: integer().notNull(),
+  mac: text().notNull(),
+})

@@ -19,5 +19,5 @@ export interface PeerRules {
  */
 export function principalOfPeer({ uid }: PeerIds, { ownUid, groupRole }: PeerRules): Principal | null {
   const role = uid === ownUid || uid === 0 ? 'admin' : groupRole
-  return role === null ? null : { name: `local:${uid}`, role, scope: allMounts, ended: null }
+  return role === null ? null : { name: `local:${uid}`, role, scope: allMounts, origin: 'socket', ended: null }
 }

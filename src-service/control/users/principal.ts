@@ -1,11 +1,10 @@
+import type { GrantScope as StoredScope, Role as StoredRole } from '../store/access-records.ts'
+
 /** Roles, each including those after it. */
-export type Role = 'admin' | 'operator' | 'read-only'
+export type Role = StoredRole
 
 /** Which mounts a grant covers. */
-export type GrantScope =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'mounts'; readonly mountIds: readonly string[] }
-  | { readonly kind: 'label'; readonly label: string }
+export type GrantScope = StoredScope
 
 /** What users, tokens and invites may do, and with which mounts. An admin's scope is always all of them. */
 export interface Grant {
@@ -17,6 +16,8 @@ export interface Grant {
 export interface Principal extends Grant {
   /** For records: `local:1000`, `user:anna`, `token:backup`. */
   readonly name: string
+  /** Where the call comes from: `socket`, or an address. */
+  readonly origin: string
   /** Aborted at once when what it came in with is revoked, changed or over; null = lasts as long as the connection. */
   readonly ended: AbortSignal | null
 }
@@ -31,6 +32,10 @@ export interface GrantedMount {
 export const allMounts: GrantScope = { kind: 'all' }
 
 const ranks: Readonly<Record<Role, number>> = { admin: 2, operator: 1, 'read-only': 0 }
+
+export function isRole(text: string): text is Role {
+  return Object.hasOwn(ranks, text)
+}
 
 /** True if the role is the needed one or above it. */
 export function hasRole(grant: Pick<Grant, 'role'>, needed: Role): boolean {

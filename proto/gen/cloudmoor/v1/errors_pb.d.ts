@@ -459,6 +459,20 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_PATH_NOT_ALLOWED = 128;
    */
   PATH_NOT_ALLOWED = 128,
+
+  /**
+   * The Host header names something else than this service. Code PERMISSION_DENIED.
+   *
+   * @generated from enum value: ERROR_REASON_FOREIGN_HOST = 129;
+   */
+  FOREIGN_HOST = 129,
+
+  /**
+   * The page of another site calls. Code PERMISSION_DENIED.
+   *
+   * @generated from enum value: ERROR_REASON_FOREIGN_ORIGIN = 130;
+   */
+  FOREIGN_ORIGIN = 130,
 }
 
 /**

@@ -65,6 +65,13 @@ export declare type Policy = Message<"cloudmoor.v1.Policy"> & {
    * @generated from field: bool whole_grant = 7;
    */
   wholeGrant: boolean;
+
+  /**
+   * Anyone may call, also without a login. `role` is not set.
+   *
+   * @generated from field: bool open = 8;
+   */
+  open: boolean;
 };
 
 /**

@@ -1,5 +1,5 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { Request } from '../listener.ts'
+import type { Request } from '../connections.ts'
 
 /** The whole JSON body of a request as text; '' = it has none. Throws `too-large`, `unsupported`, `invalid` (not UTF-8). */
 export async function readBody(request: Request, maxBytes: number): Promise<string> {

@@ -1,19 +1,19 @@
 import { create } from '@bufbuild/protobuf'
 import type { DescMessage, DescMethod, DescService, Message } from '@bufbuild/protobuf'
-import { Code, ConnectError, createContextValues, createHandlerContext } from '@connectrpc/connect'
+import { Code, ConnectError, createHandlerContext } from '@connectrpc/connect'
 import type { HandlerContext, StreamResponse, UnaryRequest, UnaryResponse, StreamRequest } from '@connectrpc/connect'
 import { Readable } from 'node:stream'
 import { bindingsOf } from '../../../../proto/openapi/http-binding.ts'
 import type { HttpBinding } from '../../../../proto/openapi/http-binding.ts'
 import { CloudError } from '../../../common/errors.ts'
 import type { Log } from '../../../common/telemetry/log.ts'
-import type { Principal } from '../../users/principal.ts'
-import { correlationKey, principalKey } from '../call.ts'
+import { correlationKey } from '../call.ts'
+import type { Visitor } from '../call.ts'
 import type { Guard } from '../guard-calls.ts'
-import type { Request, Response } from '../listener.ts'
+import type { Request, Response } from '../connections.ts'
 import { readBody } from './read-body.ts'
 import { readCall } from './read-call.ts'
-import { refuseRoute } from './refuse-route.ts'
+import { refuseRoute, valuesOf } from './refuse-route.ts'
 import { endWithError, streamFormat, writeError, writeMessage, writeStream } from './write-answer.ts'
 
 export interface RestOptions {
@@ -39,7 +39,7 @@ interface Route {
   readonly work: Work
 }
 
-export type RestGateway = (request: Request, response: Response, principal: Principal | null) => void
+export type RestGateway = (request: Request, response: Response, visitor: Visitor) => void
 
 /**
  * The methods of the contract over plain HTTP with JSON, as their google.api.http rules say. Every call passes the same guard as
@@ -50,22 +50,23 @@ export function createRestGateway(options: RestOptions): RestGateway {
     service.methods.flatMap((method) => bindingsOf(method).map((binding) => ({ binding, work: workOf(implementation, method) }))),
   )
 
-  async function answer(request: Request, response: Response, principal: Principal | null, ended: AbortSignal): Promise<void> {
+  async function answer(request: Request, response: Response, visitor: Visitor, ended: AbortSignal): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://service')
     const found = findRoute(routes, request.method ?? 'GET', url.pathname)
     const conditional = request.headers['if-match'] !== undefined
     if (!('route' in found)) {
-      refuseRoute(options.guard, request, response, principal, found.allowed)
+      refuseRoute(options.guard, request, response, visitor, found.allowed)
       return
     }
     const { binding, work } = found.route
-    const context = contextOf(request, url, binding.method, principal, ended, options.ending)
+    const context = contextOf(request, url, binding.method, visitor, ended, options.ending)
     const format = streamFormat(request.headers.accept)
     try {
       options.guard.gate(context)
       const message = await readMessage(request, url, found.route.binding, found.variables, context)
       const outcome = await callGuarded(options.guard, work, context, message)
       const correlationId = context.values.get(correlationKey)
+      for (const cookie of outcome.header.getSetCookie()) response.appendHeader('set-cookie', cookie)
       if (!outcome.stream) writeMessage(response, binding, outcome.message, correlationId)
       else await writeStream(response, outcome.message, binding.method.output, format, correlationId, context.signal)
     } catch (caught) {
@@ -93,10 +94,10 @@ export function createRestGateway(options: RestOptions): RestGateway {
     }
   }
 
-  return (request, response, principal) => {
+  return (request, response, visitor) => {
     const ended = new AbortController()
     response.once('close', () => ended.abort(new ConnectError('the client went', Code.Canceled)))
-    answer(request, response, principal, ended.signal).catch((caught: unknown) => {
+    answer(request, response, visitor, ended.signal).catch((caught: unknown) => {
       options.log.write('error', 'an answer could not be written', { error: CloudError.from(caught) })
       response.destroy()
     })
@@ -133,7 +134,7 @@ function decode(text: string): string {
   }
 }
 
-function contextOf(request: Request, url: URL, method: DescMethod, principal: Principal | null, ended: AbortSignal, ending: AbortSignal) {
+function contextOf(request: Request, url: URL, method: DescMethod, visitor: Visitor, ended: AbortSignal, ending: AbortSignal) {
   return createHandlerContext({
     service: method.parent,
     method,
@@ -143,7 +144,7 @@ function contextOf(request: Request, url: URL, method: DescMethod, principal: Pr
     requestHeader: headersOf(request),
     requestSignal: ended,
     shutdownSignal: ending,
-    contextValues: createContextValues().set(principalKey, principal),
+    contextValues: valuesOf(visitor),
   })
 }
 

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { HttpBinding } from '../../../../proto/openapi/http-binding.ts'
 import { correlationHeader } from '../call.ts'
-import type { Response } from '../listener.ts'
+import type { Response } from '../connections.ts'
 import { httpStatus } from './http-status.ts'
 import { reasonOf, statusJson } from './status-json.ts'
 

@@ -1,0 +1,52 @@
+import type { ConnectRouter } from '@connectrpc/connect'
+import { connectNodeAdapter } from '@connectrpc/connect-node'
+import type { Log } from '../../common/telemetry/log.ts'
+import { unknownVisitor } from './call.ts'
+import type { Visitor } from './call.ts'
+import type { Request, Response } from './connections.ts'
+import type { Guard } from './guard-calls.ts'
+import { servePlain } from './plain-routes.ts'
+import type { PlainRoute } from './plain-routes.ts'
+import { refuseRoute, valuesOf } from './rest/refuse-route.ts'
+import { createRestGateway } from './rest/rest-gateway.ts'
+import type { RestService } from './rest/rest-gateway.ts'
+
+const maxRequestBytes = 4 * 1024 * 1024
+const maxAnswerBytes = 32 * 1024 * 1024
+
+interface DispatcherOptions {
+  readonly log: Log
+  readonly services: readonly (RestService & { readonly add: (router: ConnectRouter) => unknown })[]
+  /** By path. */
+  readonly plain: ReadonlyMap<string, PlainRoute>
+  readonly guard: Guard
+  /** Aborted with the error that every call at work then ends with. */
+  readonly ending: AbortSignal
+}
+
+type Dispatcher = (request: Request, response: Response, visitor: Visitor) => void
+
+/** Hands each request to the protocol that it speaks. */
+export function createDispatcher({ log, services, plain, guard, ending }: DispatcherOptions): Dispatcher {
+  const visitors = new WeakMap<object, Visitor>()
+  const visitorOf = (request: object) => visitors.get(request) ?? unknownVisitor
+  const rest = createRestGateway({ services, guard, log, maxRequestBytes, ending })
+  const adapter = connectNodeAdapter({
+    routes: (router) => services.forEach(({ add }) => add(router)),
+    fallback: (request, response) => refuseRoute(guard, request, response as Response, visitorOf(request), []),
+    requestGate: guard.gate,
+    interceptors: [guard.interceptor],
+    readMaxBytes: maxRequestBytes,
+    writeMaxBytes: maxAnswerBytes,
+    shutdownSignal: ending,
+    contextValues: (request) => valuesOf(visitorOf(request)),
+  })
+  return (request, response, visitor) => {
+    visitors.set(request, visitor)
+    const path = (request.url ?? '').split('?', 1)[0] ?? ''
+    const route = plain.get(path)
+    if (route !== undefined) void servePlain(route, guard, request, response, visitor)
+    else if (path.startsWith('/api/')) rest(request, response, visitor)
+    else adapter(request, response)
+  }
+}

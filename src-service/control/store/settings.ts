@@ -1,0 +1,151 @@
+import { isIP } from 'node:net'
+import { isAbsolute, normalize } from 'node:path'
+import { CloudError } from '../../common/errors.ts'
+import type { SettingTable } from './store.ts'
+
+/** A setting of the service: text, with what it may be. */
+export interface Setting {
+  readonly name: string
+  readonly description: string
+  readonly default: string
+  /** Throws `invalid`. */
+  readonly check: (value: string) => void
+}
+
+/** Every setting. What is not said to be otherwise counts from the next start on. */
+export const settings: readonly Setting[] = [
+  {
+    name: 'listen',
+    description: 'Addresses besides the unix socket, ADDRESS:PORT with commas between; off for none. Beyond loopback only with TLS.',
+    default: '127.0.0.1:7434',
+    check: (value: string): void => {
+      readListen(value)
+    },
+  },
+  {
+    name: 'tls',
+    description: 'Certificate for these addresses: off, self-signed, or CERTIFICATE.pem:KEY.pem as absolute paths.',
+    default: 'off',
+    check: (value: string): void => {
+      readTls(value)
+    },
+  },
+  {
+    name: 'publicUrl',
+    description: 'How people reach the service through a proxy, https://files.example.com; empty = directly.',
+    default: '',
+    check: (value: string): void => {
+      if (value !== '' && !(URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && new URL(value).pathname === '/'))
+        throw new CloudError('invalid', 'publicUrl is an address such as https://files.example.com, without a path')
+    },
+  },
+  {
+    name: 'pathPrefix',
+    description: 'Path under which a proxy shows the service, /moor; empty = none.',
+    default: '',
+    check: (value: string): void => {
+      if (!/^(\/[A-Za-z0-9._~-]+)*$/.test(value)) throw new CloudError('invalid', 'pathPrefix is a path such as /moor')
+    },
+  },
+  {
+    name: 'trustedProxies',
+    description: 'Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas between.',
+    default: '',
+    check: (value: string): void => {
+      for (const entry of list(value)) {
+        const [address = '', length] = entry.split('/')
+        const most = isIP(address) === 4 ? 32 : 128
+        if (isIP(address) !== 0 && (length === undefined || (/^\d+$/.test(length) && Number(length) <= most))) continue
+        throw new CloudError('invalid', `'${entry}' is not an address or a network such as 10.0.0.0/8`)
+      }
+    },
+  },
+  {
+    name: 'groupRole',
+    description: 'What members of the group cloudmoor may do on the socket of a system service: operator, read-only, admin or none.',
+    default: 'operator',
+    check: (value: string): void => oneOf('groupRole', value, ['operator', 'read-only', 'admin', 'none']),
+  },
+  {
+    name: 'mountRoots',
+    description: 'Folders in which others than admins may choose mount points, with commas between. Counts at once.',
+    default: '',
+    check: checkFolders,
+  },
+  {
+    name: 'cacheRoots',
+    description: 'Folders in which others than admins may choose cache folders, with commas between. Counts at once.',
+    default: '',
+    check: checkFolders,
+  },
+  {
+    name: 'auditDays',
+    description: 'Days for which the audit log is kept.',
+    default: '400',
+    check: (value: string): void => {
+      if (!/^[1-9]\d{0,4}$/.test(value)) throw new CloudError('invalid', 'auditDays is a number of days')
+    },
+  },
+  {
+    name: 'stopTimeoutSeconds',
+    description: 'Seconds that uploads and open files of a busy mount get when the service stops.',
+    default: '30',
+    check: (value: string): void => {
+      if (!/^\d{1,5}$/.test(value)) throw new CloudError('invalid', 'stopTimeoutSeconds is a number of seconds')
+    },
+  },
+]
+
+/** Throws `not-found` for a name that is none. */
+export function settingNamed(name: string): Setting {
+  const found = settings.find((setting) => setting.name === name)
+  if (found === undefined) throw new CloudError('not-found', `there is no setting '${name.slice(0, 80)}'`)
+  return found
+}
+
+/** As it is set, or its default. */
+export async function readSetting(table: Pick<SettingTable, 'get'>, name: string): Promise<string> {
+  return (await table.get(name)) ?? settingNamed(name).default
+}
+
+export interface ListenAddress {
+  readonly address: string
+  readonly port: number
+}
+
+export function readListen(value: string): readonly ListenAddress[] {
+  if (value === 'off') return []
+  return list(value).map((entry) => {
+    const match = /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(entry)
+    const address = match?.[1] ?? match?.[2] ?? ''
+    const port = Number(match?.[3])
+    if (isIP(address) === 0 || port > 65_535)
+      throw new CloudError('invalid', `'${entry}' is not ADDRESS:PORT such as 127.0.0.1:7434 or [::1]:7434`)
+    return { address, port }
+  })
+}
+
+export type TlsSetting = { readonly kind: 'off' | 'self-signed' } | { readonly kind: 'files'; readonly cert: string; readonly key: string }
+
+export function readTls(value: string): TlsSetting {
+  if (value === 'off' || value === 'self-signed') return { kind: value }
+  const [cert = '', key = ''] = value.split(':')
+  if (isAbsolute(cert) && isAbsolute(key)) return { kind: 'files', cert, key }
+  throw new CloudError('invalid', 'tls is off, self-signed, or /path/to/certificate.pem:/path/to/key.pem')
+}
+
+export function list(value: string): readonly string[] {
+  return value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+}
+
+function oneOf(name: string, value: string, values: readonly string[]): void {
+  if (!values.includes(value)) throw new CloudError('invalid', `${name} is one of ${values.join(', ')}`)
+}
+
+function checkFolders(value: string): void {
+  const wrong = list(value).find((folder) => !isAbsolute(folder) || normalize(folder) !== folder || folder === '/')
+  if (wrong !== undefined) throw new CloudError('invalid', `'${wrong}' is not an absolute path of a folder`)
+}
