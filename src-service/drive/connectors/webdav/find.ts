@@ -7,6 +7,7 @@ import type { DavClient } from './dav-client.ts'
 import { isName, pathOf } from './dav-place.ts'
 import { readMultistatus } from './multistatus.ts'
 import type { DavFact } from './multistatus.ts'
+import { isAbandoned, isTempName } from './temp-name.ts'
 
 const properties = ['resourcetype', 'getcontentlength', 'getlastmodified', 'getetag']
 const quota = ['quota-available-bytes', 'quota-used-bytes']
@@ -41,7 +42,7 @@ export async function* listFolder(
   client: DavClient,
   folder: RemotePlace,
   signal: AbortSignal,
-): AsyncIterable<ListPage & { readonly self: DavFact }> {
+): AsyncIterable<ListPage & { readonly self: DavFact; readonly abandoned: number }> {
   const path = pathOf(client.settings.base, folder, 'folder')
   let self: DavFact | null = null
   try {
@@ -103,7 +104,7 @@ function selfIn(page: readonly DavFact[], folder: RemotePlace): DavFact {
   return first
 }
 
-function pageOf({ settings }: DavClient, facts: readonly DavFact[], parent: readonly Buffer[]): ListPage {
+function pageOf({ settings }: DavClient, facts: readonly DavFact[], parent: readonly Buffer[]): ListPage & { readonly abandoned: number } {
   const entries: RemoteEntry[] = []
   const hidden: string[] = []
   for (const fact of facts) {
@@ -112,10 +113,10 @@ function pageOf({ settings }: DavClient, facts: readonly DavFact[], parent: read
     if (!isChild || !name) throw new CloudError('garbage', 'the listing names something that is not in the folder')
     // Gone between two looks of the server.
     if (fact.status === 404) continue
-    if (fact.status >= 300 || !isName(name)) hidden.push(name.toString())
+    if (fact.status >= 300 || !isName(name) || isTempName(name)) hidden.push(name.toString())
     else entries.push(entryOf(name, fact, settings.dialect.keepsMtime))
   }
-  return { entries, hidden }
+  return { entries, hidden, abandoned: facts.filter(isAbandoned).length }
 }
 
 /** Where the whole drive is missing, nothing in it is surely absent: it may be the wrong server that answers. */

@@ -53,8 +53,8 @@ export async function removeFolder(client: DavClient, conditions: Conditions, pl
 
 async function emptyFolder(client: DavClient, place: RemotePlace, signal: AbortSignal): Promise<DavFact> {
   let found: DavFact | null = null
-  for await (const { self, entries, hidden } of listFolder(client, place, signal)) {
-    if (entries.length + hidden.length > 0) throw new CloudError('not-empty', 'the folder is not empty')
+  for await (const { self, entries, hidden, abandoned } of listFolder(client, place, signal)) {
+    if (entries.length + hidden.length - abandoned > 0) throw new CloudError('not-empty', 'the folder is not empty')
     found = self
   }
   if (!found) throw new CloudError('not-found', 'the folder does not exist')

@@ -23,6 +23,7 @@ import { webdavDescriptor } from './descriptor.ts'
 import { entryOf, find, listFolder, rootPlace } from './find.ts'
 import { measureServer, unsafe } from './measure-server.ts'
 import { copyOrMove } from './copy-or-move.ts'
+import { largeUpload, putBeside } from './put-beside.ts'
 import { readFile } from './read-file.ts'
 import { removeFile, removeFolder } from './remove.ts'
 import { resolveSettings } from './settings.ts'
@@ -88,6 +89,10 @@ export class WebdavConnector implements Connector {
     if (type !== 'file') throw new CloudError('unsupported', 'WebDAV has files and folders only')
     await this.#conditions.checkNewName(place, signal)
     const put = async (precondition: Precondition) => {
+      if (source.size > largeUpload && precondition.kind !== 'any') {
+        await putBeside(this.#client, this.#conditions, place, source, options.posix, precondition, signal)
+        return await this.#confirmed(place, signal)
+      }
       const headers = await this.#conditions.headersFor(place, precondition, signal)
       return await explained(this.#client, place, signal, () => putFile(this.#client, place, source, options.posix, headers, signal))
     }
