@@ -1,31 +1,98 @@
+import { readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../../common/errors.ts'
 
 const pollMs = 50
+/** How long a process that dies in the usual way may take. */
+const dyingMs = 300
+
+interface Holder {
+  readonly pid: number
+  /** Process start time as /proc tells it: a pid alone may belong to someone else by now. */
+  readonly started: string
+}
 
 /**
- * Exclusive use of a folder by one process: SQLite's exclusive lock on a file of its own. The kernel drops such a lock with
- * its process, so a crash leaves nothing behind.
+ * Exclusive use of a folder by one process: SQLite's lock on a file of its own. The kernel drops such a lock with its
+ * process, so a crash leaves nothing behind. Of a process that was killed and whose main thread is over, while another thread
+ * hangs in the kernel (perhaps until a successor has answered it), the lock is taken over: it changes nothing any more.
  * @param waitMs a predecessor that is just dying is waited for.
  * @throws busy
  */
 export async function lockFolder(folder: string, waitMs: number): Promise<() => void> {
-  const file = new Database(join(folder, 'lock'), { timeout: 0 })
-  const deadline = performance.now() + waitMs
+  const path = join(folder, 'lock')
+  const begun = performance.now()
   for (;;) {
-    try {
-      // No statement follows: the open transaction is the lock.
-      file.exec('BEGIN EXCLUSIVE')
+    const file = tryLock(path)
+    if (file !== undefined) {
       return () => file.close()
-    } catch (error) {
-      const known = CloudError.from(error)
-      if (known.code?.startsWith('SQLITE_BUSY') !== true || performance.now() > deadline) {
-        file.close()
-        if (known.code?.startsWith('SQLITE_BUSY') !== true) throw known
-        throw new CloudError('busy', `another process uses ${folder}`, { hint: 'Each mount has one worker. Stop the other one first.' })
-      }
     }
-    await new Promise((resolve) => setTimeout(resolve, pollMs))
+    const waited = performance.now() - begun
+    if (waited > dyingMs && hangs(holderOf(path))) takeOver(path)
+    else if (waited > waitMs)
+      throw new CloudError('busy', `another process uses ${folder}`, { hint: 'Each mount has one worker. Stop the other one first.' })
+    else await new Promise((resolve) => setTimeout(resolve, pollMs))
+  }
+}
+
+function tryLock(path: string): Database.Database | undefined {
+  const file = new Database(path, { timeout: 0 })
+  try {
+    const { ino } = statSync(path)
+    file.exec(
+      'PRAGMA synchronous = OFF; BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS holder (pid INTEGER, started TEXT); DELETE FROM holder',
+    )
+    file.prepare('INSERT INTO holder VALUES (?, ?)').run(process.pid, stateOf(process.pid).started)
+    // Others may still read who holds it; no statement follows: the open transaction is the lock.
+    file.exec('COMMIT; BEGIN IMMEDIATE')
+    // Whoever took it over from a dead process meanwhile has another file at this place.
+    if (statSync(path).ino === ino) return file
+  } catch (error) {
+    const known = CloudError.from(error)
+    if (known.code?.startsWith('SQLITE_BUSY') !== true && known.kind !== 'not-found') {
+      file.close()
+      throw known
+    }
+  }
+  file.close()
+  return undefined
+}
+
+function holderOf(path: string): Holder | undefined {
+  let file: Database.Database | undefined
+  try {
+    file = new Database(path, { timeout: 0, readonly: true })
+    return file.prepare<[], Holder>('SELECT pid, started FROM holder').get()
+  } catch {
+    // It is being written, or somebody else's.
+    return undefined
+  } finally {
+    file?.close()
+  }
+}
+
+/** True if the process is still there, and its main thread is not. */
+function hangs(holder: Holder | undefined): boolean {
+  if (holder === undefined) return false
+  const { state, started } = stateOf(holder.pid)
+  return started === holder.started && started !== '' && (state === 'Z' || state === 'X')
+}
+
+/** A fresh file in the place of the one that is locked for as long as the dead process hangs. */
+function takeOver(path: string): void {
+  const fresh = `${path}.${process.pid}`
+  new Database(fresh).exec('CREATE TABLE holder (pid INTEGER, started TEXT)').close()
+  renameSync(fresh, path)
+  rmSync(`${path}-journal`, { force: true })
+}
+
+function stateOf(pid: number): { readonly state: string; readonly started: string } {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', started: fields[19] ?? '' }
+  } catch {
+    return { state: '', started: '' }
   }
 }

@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { afterEach, expect, test } from 'vitest'
 import { blockSize } from './block-map.ts'
 import { localDisk } from './disk.ts'
@@ -36,6 +38,48 @@ test('one process has the folder; its death frees it', async () => {
   const waiting = localDisk.lock(fixture.folder, 5000)
   child.kill('SIGKILL')
   ;(await waiting)()
+})
+
+test('a process that hangs in the kernel after its death does not keep the folder', async () => {
+  fixture = await Fixture.make()
+  // As a killed worker looks whose thread waits in the kernel: the main thread is over, the locks are held.
+  const source = join(fixture.folder, 'hang.c')
+  await writeFile(
+    source,
+    `#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <unistd.h>
+static void *hang(void *nothing) { pause(); return nothing; }
+int main(int count, char **words) {
+  struct flock reserved = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000001, .l_len = 1};
+  int fd = open(words[count - 1], O_RDWR);
+  pthread_t thread;
+  if (getchar() != '\\n' || fd < 0 || fcntl(fd, F_SETLK, &reserved) < 0 || pthread_create(&thread, NULL, hang, NULL) != 0) return 1;
+  puts("locked");
+  fflush(stdout);
+  pthread_exit(NULL);
+}`,
+  )
+  execFileSync('cc', ['-o', join(fixture.folder, 'hang'), source, '-lpthread'])
+  ;(await localDisk.lock(fixture.folder, 0))()
+  const path = join(fixture.folder, 'lock')
+  const child = spawn(join(fixture.folder, 'hang'), [path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  try {
+    const started = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19]
+    const file = new Database(path)
+    file.prepare('UPDATE holder SET pid = ?, started = ?').run(child.pid, started)
+    file.close()
+    child.stdin.write('\n')
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    await expect(localDisk.lock(fixture.folder, 100)).rejects.toMatchObject({ kind: 'busy' })
+    const unlock = await localDisk.lock(fixture.folder, 5000)
+    await expect(localDisk.lock(fixture.folder, 400)).rejects.toMatchObject({ kind: 'busy' })
+    unlock()
+  } finally {
+    child.kill('SIGKILL')
+  }
 })
 
 test('a newer format is refused', async () => {
