@@ -128,6 +128,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       settings: options,
       pathBytes: new PathLengths(tree, connector.capabilities.names.maxPathBytes).of,
       dropNode: parts.dropNode,
+      folders: lifetime,
     },
     backingOf(options),
     () => space.stats(),

@@ -10,6 +10,8 @@ export class NodeLifetime {
   readonly #contents: Contents
   readonly #nameless
   readonly #highest
+  /** Folder -> how often it is open. */
+  readonly #openFolders = new Map<number, number>()
   /** Nodes up to this one may be open since before a takeover. */
   #unseenUpTo = 0
 
@@ -29,9 +31,20 @@ export class NodeLifetime {
     return this.#unseenUpTo
   }
 
+  folderOpened(folder: number): void {
+    this.#openFolders.set(folder, (this.#openFolders.get(folder) ?? 0) + 1)
+  }
+
+  /** One that was opened before a takeover is not counted. */
+  folderReleased(folder: number): void {
+    const left = (this.#openFolders.get(folder) ?? 0) - 1
+    if (left > 0) this.#openFolders.set(folder, left)
+    else if (this.#openFolders.delete(folder)) this.drop(folder)
+  }
+
   /** Forgets the node if it has no name and is not open. */
   drop(node: number): void {
-    if (node === rootNode || node <= this.#unseenUpTo || this.#contents.openCount(node) > 0) return
+    if (node === rootNode || node <= this.#unseenUpTo || this.#contents.openCount(node) > 0 || this.#openFolders.has(node)) return
     const row = this.#tree.node(node)
     if (row === undefined || this.#tree.namesOf(node).length > 0) return
     this.#tree.database.transaction(() => {
@@ -43,6 +56,7 @@ export class NodeLifetime {
   /** The kernel connection ended: nothing is open any more. Nodes without a name go. */
   async sweep(): Promise<void> {
     this.#unseenUpTo = 0
+    this.#openFolders.clear()
     let after = 0
     for (;;) {
       const rows = this.#nameless.all(after, rootNode)

@@ -35,6 +35,7 @@ export function slowly(fs: Filesystem, delay: () => number): Filesystem {
     copyFileRange: (from, fromAt, to, toAt, length) => later(() => fs.copyFileRange(from, fromAt, to, toAt, length)),
     lseek: (fh, offset, whence) => later(() => fs.lseek(fh, offset, whence)),
     opendir: (node) => later(() => fs.opendir(node)),
+    releasedir: (node) => fs.releasedir(node),
     readdir: (node, offset, emit) => later(() => fs.readdir(node, offset, emit)),
     fsyncdir: (node, signal) => later(() => fs.fsyncdir(node, signal)),
     statfs: () => fs.statfs(),

@@ -279,6 +279,10 @@ export class TestFilesystem implements Filesystem {
     return whence === 3 ? offset : size
   }
 
+  releasedir(): void {
+    // Folders are kept for ever.
+  }
+
   opendir(id: number): number {
     this.#children(id)
     return handleOf(id, false)

@@ -303,9 +303,16 @@ static void step_list(void) {
   tell("list %s", path);
   DIR *folder = opendir(path);
   if (!happened("opendir", folder == NULL ? -1 : 0)) return;
-  for (struct dirent *one; (one = readdir(folder)) != NULL;) count += one->d_name[0] == 'f';
+  char seen[1024] = "";
+  for (struct dirent *one; (one = readdir(folder)) != NULL;) {
+    if (one->d_name[0] == '.') continue;
+    count++;
+    strncat(seen, " ", sizeof seen - strlen(seen) - 1);
+    strncat(seen, one->d_name, sizeof seen - strlen(seen) - 1);
+  }
   closedir(folder);
   for (int i = 0; i < files_each; i++) wanted += name[which * files_each + i] != NULL;
+  if (count != wanted) tell("seen:%s", seen);
   if (count != wanted) fail("entries", count, wanted);
 }
 

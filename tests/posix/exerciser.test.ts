@@ -11,7 +11,7 @@ import { compile, Exerciser } from './exerciser.ts'
 /** Seeds that once found something, and some more. */
 const pinned = [1, 2, 3]
 const seeds = isProof ? [...pinned, ...Array.from({ length: 9 }, () => 4 + randomInt(1e9))] : pinned
-const callsEach = isProof ? 100_000 : 4_000
+const callsEach = isProof ? 100_000 : 2_500
 const limit = { timeout: isProof ? 3_600_000 : 120_000 }
 let scratch: string
 let program: string
@@ -29,9 +29,13 @@ async function exercise(cloud: Cloud): Promise<void> {
   const mount = await installation.mount('drive', 'cloud', ['--option', 'writeBackSeconds=0'])
   let calls = 0
   for (let at = 0; at < seeds.length; at += 3) {
-    const some = await Promise.all(seeds.slice(at, at + 3).map((seed) => Exerciser.start(program, mount, installation.folder, seed, callsEach)))
+    const some = await Promise.all(
+      seeds.slice(at, at + 3).map((seed) => Exerciser.start(program, mount, installation.folder, seed, callsEach)),
+    )
     for (const one of some) {
-      const done = await one.ended(limit.timeout)
+      const done = await one.ended(limit.timeout).catch(async (error: unknown) => {
+        throw new Error(`${String(error)}\n${await installation.logs()}`, { cause: error })
+      })
       calls += done.calls
       await one.expectSame(mount)
     }

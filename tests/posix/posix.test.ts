@@ -12,6 +12,7 @@ import { runTable } from './table.ts'
 import { typeCases } from './types.ts'
 
 const table = [...paths, ...typeCases, ...rights, ...effects]
+const limit = { timeout: 180_000 }
 let scratch: string
 let driver: string
 
@@ -40,16 +41,16 @@ test('the table has a case for each call, type, state and errno, each once', () 
 
 test('the file system of this machine', () => check('this machine', scratch))
 
-test('a mount of a folder', async () => {
+test('a mount of a folder', limit, async () => {
   await using cloud = await localCloud()
   await using installation = await Installation.create()
   await installation.account('cloud', cloud.account)
   const mount = await installation.mount('drive', 'cloud', ['--access', 'all'])
   await check('local', mount)
-  await installation.uploaded('drive')
+  await installation.uploaded('drive', 120_000)
 })
 
-test('a mount of a MinIO bucket', async ({ skip }) => {
+test('a mount of a MinIO bucket', limit, async ({ skip }) => {
   const cloud = await minioCloud()
   if ('missing' in cloud) return skip(cloud.missing)
   await using installation = await Installation.create()
@@ -57,5 +58,5 @@ test('a mount of a MinIO bucket', async ({ skip }) => {
   await installation.account('cloud', server.account)
   const mount = await installation.mount('drive', 'cloud', ['--access', 'all'])
   await check('MinIO', mount)
-  await installation.uploaded('drive')
+  await installation.uploaded('drive', 120_000)
 })

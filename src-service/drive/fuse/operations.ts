@@ -154,12 +154,16 @@ const fsyncdir = question('FSYNCDIR', 16, (respond) => respond.sync((fs, r, sign
 
 const syncfs = question('SYNCFS', 0, (respond) => respond.sync((fs, _request, signal) => fs.syncfs(signal)))
 
-const opendir = question('OPENDIR', 8, (respond) =>
+const opendir = question('OPENDIR', 8, (respond, { node }) =>
   respond.ask(
     (fs, r) => fs.opendir(r.node),
     (reply, fh) => reply.openedFolder(fh),
+    'metadata',
+    (fs) => fs.releasedir(node),
   ),
 )
+
+const releasedir = question('RELEASEDIR', 0, (respond) => respond.ask((fs, r) => fs.releasedir(r.node), nothing))
 
 const getxattr = question('GETXATTR', 10, (respond, request) => {
   const room = request.u32(0)
@@ -238,7 +242,7 @@ const operations: Readonly<Record<number, Operation>> = {
   [opcodes.init]: question('INIT', 16, (respond) => respond.init()),
   [opcodes.opendir]: opendir,
   [opcodes.readdir]: question('READDIR', 20, (respond) => respond.readdir(false)),
-  [opcodes.releasedir]: question('RELEASEDIR', 0, (respond) => respond.answer(0)), // folders have no state per handle
+  [opcodes.releasedir]: releasedir,
   [opcodes.fsyncdir]: fsyncdir,
   [opcodes.getlk]: refused('GETLK', errno.ENOSYS), // locks are the kernel's own
   [opcodes.setlk]: refused('SETLK', errno.ENOSYS),

@@ -22,4 +22,6 @@ export interface VfsContext {
   readonly pathBytes: (folder: number) => number
   /** Forgets a node that has no name and is not in use. */
   readonly dropNode: (node: number) => void
+  /** A folder that is open is kept when it has no name any more. */
+  readonly folders: { folderOpened(folder: number): void; folderReleased(folder: number): void }
 }

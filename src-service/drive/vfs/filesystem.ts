@@ -122,6 +122,7 @@ export interface Filesystem {
   lseek(fh: number, offset: number, whence: number): Maybe<number>
 
   opendir(node: number): Maybe<number>
+  releasedir(node: number): void
   /** Entries with offset > `offset`, '.' and '..' included. The same order and offsets for every reader and every successor process. */
   readdir(node: number, offset: number, emit: EmitEntry): Maybe<void>
   fsyncdir(node: number, signal: AbortSignal): Promise<void>

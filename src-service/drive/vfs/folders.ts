@@ -20,7 +20,15 @@ export class Folders {
     const row = this.#context.tree.needNode(node)
     if (!isFolder(row.mode)) throw new CloudError('not-a-folder', 'not a folder')
     const wait = this.#context.listings.ready(node)
-    return wait === undefined ? handleOf(node, false) : wait.then(() => handleOf(node, false))
+    const opened = (): number => {
+      this.#context.folders.folderOpened(node)
+      return handleOf(node, false)
+    }
+    return wait === undefined ? opened() : wait.then(opened)
+  }
+
+  releasedir(node: number): void {
+    this.#context.folders.folderReleased(node)
   }
 
   readdir(node: number, offset: number, emit: EmitEntry): Maybe<void> {

@@ -78,6 +78,7 @@ beforeEach(() => {
     settings: { readOnly: false, fsync: 'local', freshness: 'relaxed', xattrs: true } as const,
     pathBytes: () => 0,
     dropNode,
+    folders: { folderOpened: () => undefined, folderReleased: () => undefined },
   }
   fs = openVfs(context, null, () => ({ total: 0, free: 0, files: 0, freeFiles: 0 })).filesystem
 })

@@ -72,6 +72,9 @@ export function openVfs(
     copyFileRange: (from, offsetFrom, to, offsetTo, length) => files.copyFileRange(from, offsetFrom, to, offsetTo, length),
     lseek: (fh, offset, whence) => contents.seek(nodeOfHandle(fh), offset, whence),
     opendir: (node) => folders.opendir(node),
+    releasedir: (node) => {
+      folders.releasedir(node)
+    },
     readdir: (node, offset, emit) => folders.readdir(node, offset, emit),
     fsyncdir: (node) => contents.sync(node),
     statfs,
