@@ -20,6 +20,8 @@ export interface QueueParts extends SyncParts {
 export interface StepContext {
   readonly signal: AbortSignal
   readonly progress: (bytes: number) => void
+  /** The name went away meanwhile: what is not sent yet need not be sent. */
+  readonly isUnwanted: () => boolean
   /** No other step may touch this remote row until this one ends. */
   readonly claim: (remote: number) => void
 }

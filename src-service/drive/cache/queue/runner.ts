@@ -91,10 +91,13 @@ export class Runner {
     this.#events.changed()
   }
 
-  /** The name of this row is gone: its upload need not go on. */
+  /**
+   * The name of this row is gone: its upload need not go on. It ends at the next bytes that it wants; once it has all of them
+   * its answer is waited for, since the provider may make the object after nobody listens any more, and after it was looked for.
+   */
   stopUpload(id: number): void {
     const one = this.running.get(id)
-    if (one?.isUpload === true) one.stop.abort(new CloudError('cancelled', 'the file was removed'))
+    if (one !== undefined) one.isUnwanted = true
   }
 
   async close(): Promise<void> {
@@ -261,11 +264,11 @@ export class Runner {
   }
 
   #launch(row: QueueRow, { work, footprint }: Look & { kind: 'start' }): void {
-    const isUpload = work.kind === 'name' && work.decision.kind === 'upload'
-    const one: Running = { ...footprint, row, stop: new AbortController(), isUpload, done: 0 }
+    const one: Running = { ...footprint, row, stop: new AbortController(), isUnwanted: false, done: 0 }
     this.running.set(row.id, one)
     const step = {
       signal: one.stop.signal,
+      isUnwanted: () => one.isUnwanted,
       progress: (bytes: number) => {
         one.done = bytes
         this.#events.changed()

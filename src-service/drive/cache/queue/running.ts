@@ -24,8 +24,8 @@ export interface Footprint {
 export interface Running extends Footprint {
   readonly row: QueueRow
   readonly stop: AbortController
-  /** Another version, or no version, is wanted by now: the upload may end. */
-  readonly isUpload: boolean
+  /** No version is wanted by now: an upload may end. */
+  isUnwanted: boolean
   done: number
 }
 

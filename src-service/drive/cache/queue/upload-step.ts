@@ -27,6 +27,7 @@ export async function uploadStep(
   const watched: UploadSource = {
     size: source.size,
     read: async (start, end, signal) => {
+      if (step.isUnwanted()) throw new CloudError('cancelled', 'the file was removed')
       try {
         return await source.read(start, end, signal)
       } catch (caught) {

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
+import { CloudError } from '../../../common/errors.ts'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { ManualClock } from '../../../../tests/support/manual-clock.ts'
 import { calls, changes, cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
@@ -123,6 +125,31 @@ test('a file open for writing waits until it is closed', async () => {
   rig.contents.released(rig.nodeAt('a'), true)
   rig.queue.touched(rig.nodeAt('a'))
   await expect.poll(() => cloud.text('a')).toBe('1')
+})
+
+test('a file that is removed when all of it was sent is looked for after the provider has made it', async () => {
+  await start()
+  const write = cloud.write.bind(cloud)
+  let sent = false
+  // The provider makes the object a moment after it has the bytes, whether anybody listens or not.
+  cloud.write = async (place, type, source, options, signal) => {
+    const data = Buffer.from(await source.read(0, source.size, signal))
+    sent = true
+    const bytes = { size: data.length, read: (from: number, to: number) => Promise.resolve(data.subarray(from, to)) }
+    const made = sleep(60).then(() => write(place, type, bytes, options, AbortSignal.timeout(5000)))
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(CloudError.from(signal.reason)))
+    })
+    return Promise.race([made, aborted])
+  }
+  await rig.write('a', 'text')
+  await expect.poll(() => sent, { interval: 2 }).toBe(true)
+  rig.remove('a')
+  await rig.drain()
+  await sleep(80)
+  await rig.refreshAll()
+  expect(rig.paths()).toEqual([])
+  expect(cloud.dump()).toEqual({})
 })
 
 test('a write during an upload stops it; the next one sends the newer version', async () => {
