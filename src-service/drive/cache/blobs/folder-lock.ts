@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../../common/errors.ts'
@@ -24,30 +24,30 @@ export async function lockFolder(folder: string, waitMs: number): Promise<() => 
   const path = join(folder, 'lock')
   const begun = performance.now()
   for (;;) {
-    const file = tryLock(path)
+    const file = await tryLock(path)
     if (file !== undefined) {
       return () => file.close()
     }
     const waited = performance.now() - begun
-    if (waited > dyingMs && hangs(holderOf(path))) takeOver(path)
+    if (waited > dyingMs && (await hangs(holderOf(path)))) await takeOver(path)
     else if (waited > waitMs)
       throw new CloudError('busy', `another process uses ${folder}`, { hint: 'Each mount has one worker. Stop the other one first.' })
     else await new Promise((resolve) => setTimeout(resolve, pollMs))
   }
 }
 
-function tryLock(path: string): Database.Database | undefined {
+async function tryLock(path: string): Promise<Database.Database | undefined> {
   const file = new Database(path, { timeout: 0 })
   try {
-    const { ino } = statSync(path)
+    const [{ ino }, { started }] = await Promise.all([stat(path), stateOf(process.pid)])
     file.exec(
       'PRAGMA synchronous = OFF; BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS holder (pid INTEGER, started TEXT); DELETE FROM holder',
     )
-    file.prepare('INSERT INTO holder VALUES (?, ?)').run(process.pid, stateOf(process.pid).started)
+    file.prepare('INSERT INTO holder VALUES (?, ?)').run(process.pid, started)
     // Others may still read who holds it; no statement follows: the open transaction is the lock.
     file.exec('COMMIT; BEGIN IMMEDIATE')
     // Whoever took it over from a dead process meanwhile has another file at this place.
-    if (statSync(path).ino === ino) return file
+    if ((await stat(path)).ino === ino) return file
   } catch (error) {
     const known = CloudError.from(error)
     if (known.code?.startsWith('SQLITE_BUSY') !== true && known.kind !== 'not-found') {
@@ -73,23 +73,23 @@ function holderOf(path: string): Holder | undefined {
 }
 
 /** True if the process is still there, and its main thread is not. */
-function hangs(holder: Holder | undefined): boolean {
+async function hangs(holder: Holder | undefined): Promise<boolean> {
   if (holder === undefined) return false
-  const { state, started } = stateOf(holder.pid)
+  const { state, started } = await stateOf(holder.pid)
   return started === holder.started && started !== '' && (state === 'Z' || state === 'X')
 }
 
 /** A fresh file in the place of the one that is locked for as long as the dead process hangs. */
-function takeOver(path: string): void {
+async function takeOver(path: string): Promise<void> {
   const fresh = `${path}.${process.pid}`
   new Database(fresh).exec('CREATE TABLE holder (pid INTEGER, started TEXT)').close()
-  renameSync(fresh, path)
-  rmSync(`${path}-journal`, { force: true })
+  await rename(fresh, path)
+  await rm(`${path}-journal`, { force: true })
 }
 
-function stateOf(pid: number): { readonly state: string; readonly started: string } {
+async function stateOf(pid: number): Promise<{ readonly state: string; readonly started: string }> {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return { state: fields[0] ?? '', started: fields[19] ?? '' }
   } catch {
