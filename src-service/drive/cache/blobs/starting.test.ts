@@ -62,7 +62,7 @@ int main(int count, char **words) {
   pthread_exit(NULL);
 }`,
   )
-  execFileSync('cc', ['-o', join(fixture.folder, 'hang'), source, '-lpthread'])
+  execFileSync('/usr/bin/env', ['cc', '-o', join(fixture.folder, 'hang'), source, '-lpthread'])
   ;(await localDisk.lock(fixture.folder, 0))()
   const path = join(fixture.folder, 'lock')
   const child = spawn(join(fixture.folder, 'hang'), [path], { stdio: ['pipe', 'pipe', 'inherit'] })
