@@ -1,14 +1,17 @@
 /** Conditions where the server keeps them, and by looking first where it does not. */
 import { isUtf8 } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import type { CapabilityCheck, Precondition, RemotePlace } from '../connector.ts'
 import type { DavClient } from './dav-client.ts'
 import { isName, pathOf } from './dav-place.ts'
 import { find, isCoarse, listFolder, revOf, rootPlace } from './find.ts'
 import type { DavFact } from './multistatus.ts'
+import { newTempName } from './temp-name.ts'
 
 type Findings = Readonly<Record<'creation' | 'replacement' | 'removal' | 'dots', boolean>>
+
+/** Milliseconds for all its requests. */
+const probeMs = 60_000
 
 /** What the server itself keeps, tried on a file of ours at the first change. */
 export class Conditions {
@@ -65,7 +68,9 @@ export class Conditions {
   /** Once for each connector: a few requests on a folder in the root that is removed again. */
   async probe(signal: AbortSignal): Promise<Findings> {
     if (this.#known) return this.#known
-    this.#findings ??= this.#measure(signal)
+    if (signal.aborted) throw CloudError.from(signal.reason)
+    // Many wait for it: it does not end because the first of them does.
+    this.#findings ??= this.#measure(AbortSignal.timeout(probeMs))
       .then((findings) => {
         this.#known = findings
         return findings
@@ -88,8 +93,8 @@ export class Conditions {
   }
 
   async #measure(signal: AbortSignal): Promise<Findings> {
-    const folder = below(rootPlace, `cloudmoor-probe-${randomBytes(8).toString('hex')}`)
-    const file = below(folder, '.file')
+    const folder = below(rootPlace, newTempName())
+    const file = below(folder, Buffer.from('.file'))
     const { base } = this.#client.settings
     const path = pathOf(base, file, 'file')
     const put = (headers: Readonly<Record<string, string>>) =>
@@ -116,8 +121,8 @@ export class Conditions {
   }
 }
 
-function below({ path }: RemotePlace, name: string): RemotePlace {
-  return { path: [...path, Buffer.from(name)], id: null, parentId: null }
+function below({ path }: RemotePlace, name: Buffer): RemotePlace {
+  return { path: [...path, name], id: null, parentId: null }
 }
 
 /** Names with a leading dot: some servers keep them to themselves. */

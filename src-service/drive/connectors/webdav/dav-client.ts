@@ -28,6 +28,8 @@ const hints = {
 export class DavClient {
   readonly settings: WebdavSettings
   readonly #signIn: SignIn
+  /** When something on the drive last answered well, milliseconds since 1970. */
+  #seen = 0
   #http: { readonly client: HttpClient; readonly key: string | undefined } | null = null
 
   constructor(settings: WebdavSettings) {
@@ -44,9 +46,9 @@ export class DavClient {
     if (typeof request.body === 'function' && !this.#signIn.isReady) await this.#getAsked(signal)
     const sent = this.#signIn.header(request.method, request.path)
     const response = await this.#exchange(request, sent, signal)
-    if (response.status !== 401 || !this.#signIn.learn(response.headers, sent)) return await accepted(response)
+    if (response.status !== 401 || !this.#signIn.learn(response.headers, sent)) return await this.#accepted(response)
     await response.body.drain()
-    return await accepted(await this.#exchange(request, this.#signIn.header(request.method, request.path), signal))
+    return await this.#accepted(await this.#exchange(request, this.#signIn.header(request.method, request.path), signal))
   }
 
   /** Sends and reads nothing of the answer but its head. @throws CloudError `unavailable` where only a part was done (207) */
@@ -55,6 +57,11 @@ export class DavClient {
     await response.body.drain()
     if (response.status === 207) throw new CloudError('unavailable', 'the server did only a part of it', { code: '207' })
     return response
+  }
+
+  /** The drive answered within the last minute: what is missing in it is the object. */
+  wasSeen(): boolean {
+    return Date.now() - this.#seen < 60_000
   }
 
   async close(): Promise<void> {
@@ -102,10 +109,13 @@ export class DavClient {
       ...(hint !== undefined && { hint }),
     })
   }
-}
 
-async function accepted(response: HttpResponse): Promise<HttpResponse> {
-  if (response.status >= 200 && response.status < 300) return response
-  const body = await response.body.text(longestError).catch(() => '')
-  throw davError(response.status, response.headers, body, Date.now())
+  async #accepted(response: HttpResponse): Promise<HttpResponse> {
+    if (response.status >= 200 && response.status < 300) {
+      this.#seen = Date.now()
+      return response
+    }
+    const body = await response.body.text(longestError).catch(() => '')
+    throw davError(response.status, response.headers, body, Date.now())
+  }
 }

@@ -33,7 +33,7 @@ export async function find(
     const error = CloudError.from(caught)
     if (error.kind !== 'not-found') throw error
   }
-  if (place.path.length > 0) await rootIsThere(client, signal)
+  if (place.path.length > 0 && !client.wasSeen()) await rootIsThere(client, signal)
   return null
 }
 

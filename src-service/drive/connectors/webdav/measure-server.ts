@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { CloudError } from '../../../common/errors.ts'
 import type { CapabilityCheck, RemotePlace } from '../connector.ts'
 import { check } from './conditions.ts'
@@ -6,6 +5,7 @@ import type { Conditions } from './conditions.ts'
 import type { DavClient } from './dav-client.ts'
 import { pathOf } from './dav-place.ts'
 import { find, revOf, rootPlace } from './find.ts'
+import { newTempName } from './temp-name.ts'
 
 const contents = Buffer.from('0123456789')
 const longAgo = 1_000_000_000
@@ -32,7 +32,7 @@ export async function measureServer(
 export const unsafe = 'TLS VERIFICATION IS OFF (verifyTls=false): whoever answers gets the password'
 
 async function onFile(client: DavClient, signal: AbortSignal): Promise<CapabilityCheck[]> {
-  const place: RemotePlace = { path: [Buffer.from(`.cloudmoor-measure-${randomBytes(8).toString('hex')}`)], id: null, parentId: null }
+  const place: RemotePlace = { path: [newTempName()], id: null, parentId: null }
   const path = pathOf(client.settings.base, place, 'file')
   const put = (headers: Readonly<Record<string, string>>, body: Buffer | (() => AsyncIterable<Buffer>)) =>
     client.head({ method: 'PUT', path, headers: { ...headers, 'content-length': String(contents.length) }, body }, signal)

@@ -1,4 +1,4 @@
-/** Names of uploads that are not yet where they belong. They are told of in listings and never shown. */
+/** Names of uploads that are not yet where they belong, and of what the server is tried on. They are told of in listings and never shown. */
 import { randomBytes } from 'node:crypto'
 import type { DavFact } from './multistatus.ts'
 
