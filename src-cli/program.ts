@@ -3,13 +3,17 @@ import { join } from 'node:path'
 import { Command, Help } from 'commander'
 import type { Option } from 'commander'
 import type { Cli } from './cli.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMountCommands } from './commands/mount.ts'
 import { addServiceCommands } from './commands/service.ts'
+import { addSessionCommands } from './commands/session.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addTokenCommands } from './commands/token.ts'
 import { addTransferCommands } from './commands/transfers.ts'
+import { addUserCommands } from './commands/user.ts'
 import { installation } from './places.ts'
 
 /** The whole command line. Nothing is read or connected until a command runs. */
@@ -33,6 +37,10 @@ export function buildProgram(cli: Cli): Command {
   addLogsCommand(program, cli)
   addDoctorCommand(program, cli)
   addServiceCommands(program, cli)
+  addUserCommands(program, cli)
+  addTokenCommands(program, cli)
+  addSessionCommands(program, cli)
+  addAuditCommands(program, cli)
   return program
 }
 

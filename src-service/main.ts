@@ -26,6 +26,8 @@ import { createAccess } from './control/users/access.ts'
 import { loginCost } from './control/users/password.ts'
 import { isRole } from './control/users/principal.ts'
 import type { Role } from './control/users/principal.ts'
+import { openAudit } from './control/users/audit.ts'
+import { createKeyFile, readKeyFile } from './control/vault/key-file.ts'
 import { createVault } from './control/vault/create-vault.ts'
 import { createKeychain } from './control/vault/keychain.ts'
 import { descriptors } from './drive/connectors/manifest.ts'
@@ -90,13 +92,17 @@ async function main(): Promise<void> {
     void sweep()
   })
 
+  const audit = await openAudit({
+    ...{ table: store.audit, clock: systemClock, log: log.write, keptDays: Number(await readSetting(store.settings, 'auditDays')) },
+    key: (await readKeyFile(places.auditKey)) ?? (await createKeyFile(places.auditKey)),
+  })
   const access = createAccess(store, systemClock, loginCost)
 
   const life = new ServiceLife(native)
   await vault.begin()
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts, vault, access },
+    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit },
     instance: await instanceOf(store.settings),
     web: await readWebSettings(store.settings, places.state, Date.now()),
     group: flags.system ? await groupOf(store.settings) : null,

@@ -2,6 +2,7 @@ import { createClient } from '@connectrpc/connect'
 import type { Client, Transport } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { connect } from 'node:net'
+import { AuditService } from '../gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
 import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
@@ -25,6 +26,7 @@ export interface ServiceConnection {
   readonly logs: Client<typeof LogService>
   readonly vault: Client<typeof VaultService>
   readonly users: Client<typeof UserService>
+  readonly audit: Client<typeof AuditService>
   readonly tokens: Client<typeof TokenService>
   readonly sessions: Client<typeof SessionService>
   /** Ends what is open. */
@@ -51,6 +53,7 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     logs: createClient(LogService, transport),
     vault: createClient(VaultService, transport),
     users: createClient(UserService, transport),
+    audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),
     close,

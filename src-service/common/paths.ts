@@ -22,6 +22,8 @@ export interface Places {
   /** Held as long as a service lives on this home. */
   readonly lock: string
   readonly keyFile: string
+  /** Key of the audit log's chain. */
+  readonly auditKey: string
   /** Folder of the mounts' databases and caches, one folder by mount id. */
   readonly mounts: string
 }
@@ -56,6 +58,7 @@ export function findPlaces(hints: PlaceHints = { env: process.env, home: homedir
     backups: join(state, 'backups'),
     lock: join(state, 'service.lock'),
     keyFile: join(state, 'secrets.key'),
+    auditKey: join(state, 'audit.key'),
     mounts: join(state, 'mounts'),
   }
   checkSocketPath(places.socket)

@@ -17,6 +17,7 @@ import type {
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { AuditService } from '../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
 import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
 import { UserService } from '../../proto/gen/cloudmoor/v1/user_pb.js'
@@ -285,6 +286,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
   return {
     vault: createClient(VaultService, transport),
     users: createClient(UserService, transport),
+    audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),
     system: createClient(SystemService, transport),

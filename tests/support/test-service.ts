@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +15,7 @@ import { openStore } from '../../src-service/control/store/open-store.ts'
 import type { Store } from '../../src-service/control/store/store.ts'
 import { createAccess } from '../../src-service/control/users/access.ts'
 import type { Access } from '../../src-service/control/users/access.ts'
+import { openAudit } from '../../src-service/control/users/audit.ts'
 import { createVault } from '../../src-service/control/vault/create-vault.ts'
 import type { ServiceVault } from '../../src-service/control/vault/create-vault.ts'
 import { createKeychain } from '../../src-service/control/vault/keychain.ts'
@@ -51,6 +53,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   await vault.begin()
   const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: mounts, descriptors })
   const alertListeners = new Set<(alert: Alert) => void>()
+  const audit = await openAudit({ table: store.audit, key: randomBytes(32), clock: systemClock, log: log.write, keptDays: 400 })
   const access = createAccess(store, systemClock, { memoryKiB: 64, passes: 1 })
   const shutdowns: (number | null)[] = []
   const api = await openApi({
@@ -63,6 +66,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     mounts,
     vault,
     access,
+    audit,
     instance: 'test',
     web: null,
     group: null,

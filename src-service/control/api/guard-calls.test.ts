@@ -27,6 +27,8 @@ const log: Log = {
   close: () => Promise.resolve(),
 }
 
+const noAudit = { begin: () => Promise.resolve(), end: () => Promise.resolve(), refused: () => {} }
+
 /** A transport to `service` whose methods do `work`, called by `principal`. */
 function transportTo(
   service: DescService,
@@ -35,7 +37,7 @@ function transportTo(
   maxStreams = 10,
   grants = createGrants(),
 ): Transport {
-  const guard = createGuard({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams, calls: new CallMetrics() })
+  const guard = createGuard({ log, grants, refreshGrants: () => Promise.resolve(), maxStreams, calls: new CallMetrics(), audit: noAudit })
   const requestGate = (context: HandlerContext) => {
     context.values.set(principalKey, principal)
     guard.gate(context)

@@ -16,6 +16,7 @@ import type { Log } from '../../common/telemetry/log.ts'
 import type { Grants } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
 import { admitCaller, admitRequest } from './admit-call.ts'
+import type { CallAudit } from './audit-calls.ts'
 import { correlationHeader, correlationKey, failedKey, principalKey, sightKey } from './call.ts'
 import { checkMessage } from './check-requests.ts'
 import type { CallMetrics } from './metrics/call-metrics.ts'
@@ -32,6 +33,7 @@ export interface GuardParts {
   /** Makes sure that the grants know the mounts as they are now. */
   readonly refreshGrants: (signal: AbortSignal) => Promise<void>
   readonly maxStreams: number
+  readonly audit: CallAudit
   readonly calls: CallMetrics
 }
 
@@ -53,7 +55,7 @@ export interface Guard {
  * rules of its fields, sets its deadline, counts streams, records it, and makes of whatever fails the error that the client sees. A
  * call ends with the login that it came in with.
  */
-export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: GuardParts): Guard {
+export function createGuard({ log, grants, refreshGrants, maxStreams, calls, audit }: GuardParts): Guard {
   /** @param principal null = nobody, who was let in because the method is open to anyone */
   function admitTo(request: Request, principal: Principal | null, policy: MethodPolicy): Request {
     const sight = principal === null ? null : grants.sightOf(principal)
@@ -112,6 +114,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
   function refuse(values: ContextValues, method: DescMethod | null, caught: unknown): ConnectError {
     const error = caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)
     record(values, method, performance.now(), error)
+    audit.refused(values, method === null ? 'request' : nameOf(method), error)
     return describe(error, values.get(correlationKey))
   }
 
@@ -128,6 +131,18 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
       throw describe(error, correlationId)
     }
 
+    function failStream(caught: unknown, signal: AbortSignal): never {
+      audit.refused(values, nameOf(request.method), normalise(caught, signal))
+      return fail(caught, signal)
+    }
+
+    async function failUnary(caught: unknown, signal: AbortSignal): Promise<never> {
+      const error = normalise(caught, signal)
+      const message = request.stream ? null : request.message
+      await audit.end(values, nameOf(request.method), policy, message, error)
+      return fail(error, signal)
+    }
+
     async function run(): Promise<Response> {
       const principal = request.contextValues.get(principalKey)
       const signal = deadlineOf(policy, request.signal, principal?.ended ?? null)
@@ -137,7 +152,9 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
         if (request.stream && calls.openStreams >= maxStreams) {
           throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
         }
+        if (!request.stream) await audit.begin(values, nameOf(request.method), policy, request.message)
         const response = await orAborted(next({ ...checked, signal }), signal)
+        if (!request.stream) await audit.end(values, nameOf(request.method), policy, request.message, null)
         response.header.set(correlationHeader, correlationId)
         calls.count(nameOf(request.method), 'OK', performance.now() - started)
         if (policy.audit !== 'read')
@@ -151,9 +168,9 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls }: G
         }
         // A stream that nobody ever reads from ends with its call.
         signal.addEventListener('abort', over, { once: true })
-        return { ...response, message: guardStream(response.message, correlationId, signal, (caught) => fail(caught, signal), over) }
+        return { ...response, message: guardStream(response.message, correlationId, signal, (caught) => failStream(caught, signal), over) }
       } catch (caught) {
-        return fail(caught, signal)
+        return failUnary(caught, signal)
       }
     }
 

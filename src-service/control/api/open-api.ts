@@ -1,6 +1,7 @@
 import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
 import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
+import { AuditService } from '../../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
 import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
@@ -24,9 +25,12 @@ import type { Providers } from '../providers/providers.ts'
 import type { RequestTable } from '../store/store.ts'
 import type { Access } from '../users/access.ts'
 import type { Role } from '../users/principal.ts'
+import type { Audit } from '../users/audit.ts'
 import { createGrants } from '../users/grants.ts'
 import { principalOfPeer } from '../users/local-peer.ts'
 import type { Vault } from '../vault/vault.ts'
+import { createCallAudit } from './audit-calls.ts'
+import { auditHandler } from './audit-handler.ts'
 import { browseHandler } from './browse-handler.ts'
 import { bySocket, unknownVisitor } from './call.ts'
 import { createOnce } from './create-once.ts'
@@ -78,6 +82,7 @@ export interface ApiParts {
   readonly mounts: MountManager
   readonly vault: Vault
   readonly access: Access
+  readonly audit: Audit
   /** Names this service among others on the machine: 8 characters. */
   readonly instance: string
   readonly service: ServiceControl
@@ -112,7 +117,14 @@ export async function openApi(parts: ApiParts): Promise<Api> {
 
   const grants = createGrants()
   const followed = await followMounts(grants, parts.mounts)
-  const guard = createGuard({ log: parts.log, grants, refreshGrants: followed.refresh, maxStreams, calls })
+  const guard = createGuard({
+    log: parts.log,
+    grants,
+    refreshGrants: followed.refresh,
+    maxStreams,
+    calls,
+    audit: createCallAudit(parts.audit),
+  })
   const plain = plainRoutes((sight) => samples.take().then((sample) => prometheusText(sample, calls, sight)), grants)
   const serve = createDispatcher({ log: parts.log, services: routes, plain, guard, ending: ending.signal })
 
@@ -140,6 +152,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
       ending.abort(toWireError(new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' }), ''))
       await Promise.all([listener.close(graceMs), web.close(graceMs)])
       followed.end()
+      await parts.audit.close()
       endEvents()
       samples.end()
     },
@@ -174,6 +187,7 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(MetricsService, metricsHandler(samples)),
     route(EventService, eventHandler({ bus, mounts, providers, heartbeatMs, ...liveFeeds(parts) })),
     route(UserService, userHandler(access.users, once, linkTo)),
+    route(AuditService, auditHandler(parts.audit)),
     route(TokenService, tokenHandler(access.tokens)),
     route(SessionService, sessionHandler(access, { instance, linkTo })),
   ]

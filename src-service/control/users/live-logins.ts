@@ -12,7 +12,7 @@ export interface LiveLogins {
 }
 
 /** The clock may be set meanwhile. */
-const maxSleepMs = 60_000
+const maxSleepMs = 600_000
 
 export function createLiveLogins(clock: Clock): LiveLogins {
   const logins = new Map<string, { readonly controller: AbortController; expiresAt: number }>()
