@@ -12,6 +12,8 @@ export interface OptionInfo {
   readonly title: string
   readonly description: string
   readonly required: boolean
+  /** Required, unless one of these is set; [] = `required` alone counts. */
+  readonly requiredUnless: readonly string[]
   readonly secret: boolean
   readonly advanced: boolean
   readonly values: readonly string[]
@@ -38,7 +40,8 @@ export function optionsOf(type: ProviderType): OptionInfo[] {
       type: text(property['type']),
       title: text(property['title']),
       description: text(property['description']),
-      required: required.includes(name),
+      required: required.includes(name) || Array.isArray(property['requiredUnless']),
+      requiredUnless: Array.isArray(property['requiredUnless']) ? property['requiredUnless'].map(text) : [],
       secret: property['secret'] === true,
       advanced: property['advanced'] === true,
       values: Array.isArray(property['enum']) ? property['enum'].map(text) : [],
@@ -141,7 +144,8 @@ export async function askMissing(
   settings: Record<string, string>,
   secrets: Record<string, string>,
 ): Promise<void> {
-  const missing = optionsOf(type).filter((option) => option.required && !(option.name in settings) && !(option.name in secrets))
+  const isSet = (name: string) => name in secrets || (name in settings && settings[name] !== 'false')
+  const missing = optionsOf(type).filter((option) => option.required && ![option.name, ...option.requiredUnless].some(isSet))
   if (missing.length === 0) return
   const { prompts } = cli
   if (prompts === null) {

@@ -6,7 +6,7 @@ import type { Found } from './tool.ts'
 import { findVersitygw, startVersitygw } from './versitygw.ts'
 
 export interface S3ServerKind {
-  readonly name: string
+  readonly name: 'MinIO' | 'versitygw' | 'Swift'
   readonly preset: string
   readonly find: () => Promise<Found>
   readonly start: (path: string) => Promise<S3Server>

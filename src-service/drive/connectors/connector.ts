@@ -221,6 +221,11 @@ export interface ConnectorContext {
   readonly settings: ConnectorSettings
   /** Where on the account the mount's root is: the `--remote` path, '' for the root. */
   readonly remoteRoot: string
+  /**
+   * Where what was measured of the server is kept from one start to the next, one text. Absent: nothing is kept, and nothing is
+   * measured unasked.
+   */
+  readonly kept?: { readonly get: () => string | undefined; readonly set: (value: string) => void }
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
 }
 
@@ -239,6 +244,8 @@ export interface OptionSchema {
   readonly format?: 'uri' | 'path' | 'host'
   /** Kept in the secret store; never shown, logged or exported in clear. */
   readonly secret?: true
+  /** Required, unless one of these options is set (and not false). */
+  readonly requiredUnless?: readonly string[]
   /** Only an administrator may set it (local folders, TLS checks off …). */
   readonly trusted?: true
   /** Shown under "Advanced". */

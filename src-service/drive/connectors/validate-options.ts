@@ -40,6 +40,7 @@ export function validateOptions(descriptor: Descriptor, given: GivenOptions): Va
   const secrets = given.secrets.filter((name) => !known.has(name))
   const candidate = { ...values, ...Object.fromEntries(secrets.map((name) => [name, 'secret'])) }
   if (!validate(candidate)) problems.push(...(validate.errors ?? []).map((error) => problemOf(descriptor, error)))
+  problems.push(...missingWithoutOthers(descriptor, candidate))
   for (const name of Object.keys(values)) values[name] = candidate[name] ?? values[name] ?? ''
   return { values, problems: problems.filter((problem, index) => problems.findIndex((other) => other.option === problem.option) === index) }
 }
@@ -75,12 +76,21 @@ function unknownOption(descriptor: Descriptor, name: string): OptionProblem {
   return { option: name, reason: 'unknown', message: `${message} Did you mean ${nearest}?`, nearest }
 }
 
+function missingWithoutOthers(descriptor: Descriptor, given: Readonly<Record<string, OptionValue>>): OptionProblem[] {
+  const isSet = (name: string) => given[name] !== undefined && given[name] !== false && given[name] !== ''
+  return Object.entries(descriptor.options.properties).flatMap(([name, { requiredUnless }]) =>
+    requiredUnless === undefined || [name, ...requiredUnless].some(isSet) ? [] : [missingOption(descriptor, name)],
+  )
+}
+
+function missingOption(descriptor: Descriptor, name: string): OptionProblem {
+  const way = descriptor.options.properties[name]?.secret ? `--set-secret ${name}=-` : `--set ${name}=value`
+  return { option: name, reason: 'missing', message: `${descriptor.type} needs the option ${name}: give it with ${way}.` }
+}
+
 function problemOf(descriptor: Descriptor, error: ErrorObject): OptionProblem {
   const missing: unknown = error.params['missingProperty']
-  if (typeof missing === 'string') {
-    const way = descriptor.options.properties[missing]?.secret ? `--set-secret ${missing}=-` : `--set ${missing}=value`
-    return { option: missing, reason: 'missing', message: `${descriptor.type} needs the option ${missing}: give it with ${way}.` }
-  }
+  if (typeof missing === 'string') return missingOption(descriptor, missing)
   const option = error.instancePath.slice(1)
   const schema = descriptor.options.properties[option]
   return { option, reason: 'invalid', message: `${option} ${error.message ?? 'is not valid'}${schema ? expectation(schema) : ''}.` }
@@ -95,7 +105,7 @@ function validatorOf(descriptor: Descriptor): ValidateFunction {
   let validate = compiled.get(descriptor)
   if (!validate) {
     const ajv = new Ajv2020({ allErrors: true, coerceTypes: true })
-    ajv.addVocabulary(['secret', 'trusted', 'advanced', 'destination', 'place'])
+    ajv.addVocabulary(['secret', 'trusted', 'advanced', 'destination', 'place', 'requiredUnless'])
     ajv.addFormat('uri', (text) => URL.canParse(text))
     ajv.addFormat('path', /^\//)
     ajv.addFormat('host', /^[A-Za-z0-9.:_-]+$/)

@@ -12,7 +12,7 @@ export interface Checksum {
   readonly md5?: string
 }
 
-/** A body ready to be sent with its checksum. Up to one slice is held in memory; more is read once for each of the two. */
+/** A body ready to be sent with its checksum. Up to one slice is held in memory; more is read for the checksum and each time it is sent. */
 export interface CheckedBody {
   readonly body: Buffer | AsyncIterable<Buffer>
   readonly length: number
@@ -33,7 +33,7 @@ export async function checkedBody(
     return { body, length, checksum: await checksumOf(kind, [body]) }
   }
   const checksum = await checksumOf(kind, slices(source, start, end, signal))
-  return { body: slices(source, start, end, signal), length, checksum }
+  return { body: { [Symbol.asyncIterator]: () => slices(source, start, end, signal) }, length, checksum }
 }
 
 /** Checksum of bytes [start, end) of the source. */

@@ -1,42 +1,46 @@
 /** Conditions where the server keeps them, and by looking first where it does not. */
 import { CloudError } from '../../../common/errors.ts'
 import type { Precondition } from '../connector.ts'
-import type { Support } from './dialects.ts'
+import type { Dialect, Support } from './dialects.ts'
 import { noKey } from './s3-client.ts'
 import type { S3Client } from './s3-client.ts'
 import type { S3Place } from './s3-place.ts'
 import { headObject } from './stat-object.ts'
 
-/**
- * Runs a change of `place` under a precondition. A server that refuses conditions altogether (501) is not asked again.
- * @throws CloudError `conflict`
- */
+/** Runs changes of a place under a precondition. A server that refuses conditions altogether (501) is not asked again. */
 export class Conditions {
   readonly #client: S3Client
-  #put: Support
 
   constructor(client: S3Client) {
     this.#client = client
-    this.#put = client.settings.dialect.conditionalPut
   }
 
-  /** What `write` can promise. */
-  get put(): Support {
-    return this.#put
-  }
-
-  /** @param run gets the precondition that is left for the server to check */
-  async forPut<T>(place: S3Place, precondition: Precondition, signal: AbortSignal, run: (left: Precondition) => Promise<T>): Promise<T> {
+  /**
+   * A PUT, or an upload in parts.
+   * @param run gets the precondition that is left for the server to check
+   * @throws CloudError `conflict`
+   */
+  async forPut<T>(
+    place: S3Place,
+    precondition: Precondition,
+    inParts: boolean,
+    signal: AbortSignal,
+    run: (left: Precondition) => Promise<T>,
+  ): Promise<T> {
+    const kind = conditionOf(precondition, inParts)
+    // The server looks at the condition of an upload in parts only when all of it has been sent.
+    if (inParts) await this.look(place, precondition, signal)
     try {
-      return await this.run(this.#put, place, precondition, signal, run)
+      return await this.run(this.#client.dialect[kind], place, precondition, signal, run)
     } catch (caught) {
       const error = CloudError.from(caught)
-      if (error.kind !== 'unsupported' || this.#put === 'no' || precondition.kind === 'any') throw error
-      this.#put = 'no'
+      if (error.kind !== 'unsupported' || this.#client.dialect[kind] === 'no' || precondition.kind === 'any') throw error
+      this.#client.learn({ [kind]: 'no' })
       return await this.run('no', place, precondition, signal, run)
     }
   }
 
+  /** @throws CloudError `conflict` */
   async run<T>(
     support: Support,
     place: S3Place,
@@ -61,6 +65,16 @@ export class Conditions {
     const found = await headObject(this.#client, place, noKey, signal)
     if (precondition.kind === 'absent' ? found !== null : found?.rev !== precondition.rev) throw changed(undefined)
   }
+}
+
+function conditionOf(precondition: Precondition, inParts: boolean): 'conditionalCreate' | 'conditionalReplace' | 'conditionalComplete' {
+  if (inParts) return 'conditionalComplete'
+  return precondition.kind === 'rev' ? 'conditionalReplace' : 'conditionalCreate'
+}
+
+/** Lost updates are impossible, whatever is written. */
+export function keepsConditions({ conditionalCreate, conditionalReplace, conditionalComplete }: Dialect): boolean {
+  return conditionalCreate === 'yes' && conditionalReplace === 'yes' && conditionalComplete === 'yes'
 }
 
 function changed(cause: CloudError | undefined): CloudError {

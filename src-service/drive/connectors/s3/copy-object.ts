@@ -49,7 +49,14 @@ export async function copyObject(
     'x-amz-copy-source-if-match': source.rev,
   }
   if (source.size > limits.largest) return await copyInParts(client, source, from, to, headers, condition, limits, signal)
-  const all = { ...headers, ...from, 'x-amz-metadata-directive': 'REPLACE', ...conditionHeaders(condition), 'content-length': '0' }
+  const all = {
+    ...client.settings.everyObject,
+    ...headers,
+    ...from,
+    'x-amz-metadata-directive': 'REPLACE',
+    ...conditionHeaders(condition),
+    'content-length': '0',
+  }
   const { node } = await client.xml({ method: 'PUT', ...to, headers: all }, 'CopyObjectResult', longestAnswer, signal)
   return requiredText(node, 'ETag')
 }
@@ -65,7 +72,7 @@ async function copyInParts(
   signal: AbortSignal,
 ): Promise<string> {
   const begun = await client.xml(
-    { method: 'POST', ...to, query: [['uploads', '']], headers },
+    { method: 'POST', ...to, query: [['uploads', '']], headers: { ...client.settings.everyObject, ...headers } },
     'InitiateMultipartUploadResult',
     longestAnswer,
     signal,

@@ -1,7 +1,9 @@
 import type { Descriptor } from '../connector.ts'
+import { ambientSources } from './ambient-sources.ts'
 import { defaultPreset, s3Presets } from './dialects.ts'
 
 export const defaultPartSize = 8 * 2 ** 20
+export const defaultParallelParts = 4
 
 export const s3Descriptor: Descriptor = {
   type: 's3',
@@ -12,7 +14,7 @@ export const s3Descriptor: Descriptor = {
   options: {
     type: 'object',
     additionalProperties: false,
-    required: ['accessKeyId', 'secretAccessKey'],
+    required: [],
     properties: {
       preset: {
         type: 'string',
@@ -53,13 +55,81 @@ export const s3Descriptor: Descriptor = {
         advanced: true,
         destination: true,
       },
-      accessKeyId: { type: 'string', title: 'Access key', description: 'Name of the access key.', minLength: 1 },
-      secretAccessKey: { type: 'string', title: 'Secret key', description: 'Secret of the access key.', secret: true },
+      accessKeyId: {
+        type: 'string',
+        title: 'Access key',
+        description: 'Name of the access key.',
+        minLength: 1,
+        requiredUnless: ['credentials', 'anonymous'],
+      },
+      secretAccessKey: {
+        type: 'string',
+        title: 'Secret key',
+        description: 'Secret of the access key.',
+        secret: true,
+        requiredUnless: ['credentials', 'anonymous'],
+      },
       sessionToken: {
         type: 'string',
         title: 'Session token',
         description: 'Only with temporary credentials.',
         secret: true,
+        advanced: true,
+      },
+      anonymous: {
+        type: 'boolean',
+        title: 'Without signing in',
+        description: 'Do not sign requests: for public buckets.',
+        advanced: true,
+      },
+      credentials: {
+        type: 'string',
+        title: 'Keys from this machine',
+        description:
+          "In place of keys: those that the service's own surroundings give it. `chain` asks all of them in AWS's order, the others ask one.",
+        enum: ambientSources,
+        trusted: true,
+        advanced: true,
+      },
+      profile: {
+        type: 'string',
+        title: 'Profile',
+        description: "Profile of AWS's shared configuration files, with credentials=profile or chain.",
+        trusted: true,
+        advanced: true,
+      },
+      roleArn: {
+        type: 'string',
+        title: 'Role',
+        description: 'Role to assume (ARN) with the keys given; its session is renewed before it ends.',
+        examples: ['arn:aws:iam::123456789012:role/drive'],
+        pattern: '^arn:',
+        advanced: true,
+      },
+      externalId: { type: 'string', title: 'External id', description: "What the role's trust policy asks for besides.", advanced: true },
+      roleSessionName: {
+        type: 'string',
+        title: 'Session name',
+        description: "Name of the role's session in the audit log of the provider. Default `cloudmoor`.",
+        pattern: '^[A-Za-z0-9+=,.@_-]{2,64}$',
+        advanced: true,
+      },
+      roleDuration: {
+        type: 'integer',
+        title: 'Session length',
+        description: "Length of the role's session in seconds. Default: an hour.",
+        minimum: 900,
+        maximum: 43_200,
+        advanced: true,
+      },
+      stsEndpoint: {
+        type: 'string',
+        title: 'Endpoint of the token service',
+        description: "Where roles are assumed. Default: AWS's own of the region.",
+        examples: ['https://minio.example.com'],
+        pattern: '^https?://',
+        format: 'uri',
+        destination: true,
         advanced: true,
       },
       partSize: {
@@ -69,6 +139,42 @@ export const s3Descriptor: Descriptor = {
         default: defaultPartSize / 2 ** 20,
         minimum: 5,
         maximum: 1024,
+        advanced: true,
+      },
+      parallelParts: {
+        type: 'integer',
+        title: 'Parts at once',
+        description: 'Parts of one upload that are sent at the same time.',
+        default: defaultParallelParts,
+        minimum: 1,
+        maximum: 16,
+        advanced: true,
+      },
+      requesterPays: {
+        type: 'boolean',
+        title: 'Requester pays',
+        description: 'Accept that the account of the key pays for requests and transfers, as such buckets demand.',
+        advanced: true,
+      },
+      storageClass: {
+        type: 'string',
+        title: 'Storage class',
+        description: 'Class of new objects. Default: that of the bucket.',
+        examples: ['STANDARD_IA', 'INTELLIGENT_TIERING'],
+        pattern: '^[A-Z0-9_-]{1,64}$',
+        advanced: true,
+      },
+      encryption: {
+        type: 'string',
+        title: 'Encryption by the server',
+        description: 'How the server encrypts new objects. Default: as the bucket says.',
+        enum: ['AES256', 'aws:kms', 'aws:kms:dsse'],
+        advanced: true,
+      },
+      kmsKeyId: {
+        type: 'string',
+        title: 'Key of the key service',
+        description: 'With encryption=aws:kms: which key. Default: that of the account.',
         advanced: true,
       },
     },

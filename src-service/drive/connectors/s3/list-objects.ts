@@ -5,6 +5,7 @@ import { timeOfMs } from '../posix-mode.ts'
 import type { PageIterator } from '../wrap-connector.ts'
 import { posixOfMetadata, typeOfMetadata } from './metadata.ts'
 import type { Metadata } from './metadata.ts'
+import { isMeasuring } from './measuring-name.ts'
 import type { S3Client, S3Request } from './s3-client.ts'
 import { folderKey, isShowable } from './s3-place.ts'
 import { childOf, childrenOf, decodeEntities, requiredCount, requiredText, textOf } from '../xml.ts'
@@ -56,7 +57,7 @@ async function fetchPage(client: S3Client, bucket: string, key: Buffer, token: s
         ['encoding-type', 'url'],
         ['prefix', prefix.toString()],
         ...(token === '' ? [] : [['continuation-token', token] as const]),
-        ...(client.settings.dialect.listsMetadata ? [['metadata', 'true'] as const] : []),
+        ...(client.dialect.listsMetadata ? [['metadata', 'true'] as const] : []),
       ],
     },
     'ListBucketResult',
@@ -85,6 +86,7 @@ export function readPage(node: XmlNode, prefix: Buffer): KeyPage {
   for (const object of childrenOf(node, 'Contents')) {
     const name = nameOf(requiredText(object, 'Key'), 0)
     if (name.length === 0 && prefix.length > 0) marker = true
+    else if (isMeasuring(name)) continue
     else if (isShowable(name)) entries.push(objectEntry(name, object))
     else hidden.push(decode(requiredText(object, 'Key')).toString())
   }

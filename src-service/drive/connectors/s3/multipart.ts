@@ -27,7 +27,6 @@ interface Part extends Checksum {
 }
 
 const mostParts = 10_000
-const parallelParts = 4
 const mebi = 2 ** 20
 const longestAnswer = 4 * mebi
 
@@ -88,8 +87,9 @@ export async function abandonUpload(client: S3Client, handle: string, signal: Ab
 async function begin(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
   const { bucket, key } = place
   if (bucket === null) throw new CloudError('is-a-folder', 'the account itself is not a file')
-  const crc = client.settings.dialect.checksum === 'crc32'
+  const crc = client.dialect.checksum === 'crc32'
   const headers = {
+    ...client.settings.everyObject,
     ...metadataHeaders('file', options.posix),
     'content-type': contentType('file', key),
     ...(crc && { 'x-amz-checksum-algorithm': 'CRC32' }),
@@ -148,7 +148,8 @@ async function matchingPart(
 ): Promise<Part | null> {
   const [start, end] = rangeOf(number, upload, source)
   if (size !== end - start || size === 0) return null
-  const kind = client.settings.dialect.checksum
+  // Not every server that checks a CRC32 tells it again; the ETag of a part is its MD5 almost everywhere.
+  const kind = listed.crc32 === undefined ? 'md5' : client.dialect.checksum
   const ours = await sourceChecksum(kind, source, start, end, signal)
   const same =
     kind === 'crc32'
@@ -167,7 +168,7 @@ async function uploadParts(
 ): Promise<Part[]> {
   const count = Math.ceil(source.size / upload.partSize)
   const missing = Array.from({ length: count }, (_, index) => index + 1).filter((number) => !done.has(number))
-  await inParallel(missing, parallelParts, signal, async (number, either) => {
+  await inParallel(missing, client.settings.parallelParts, signal, async (number, either) => {
     done.set(number, await uploadPart(client, upload, source, number, either))
     options.onProgress(confirmedBytes(done, upload, source))
     await options.saveHandle(JSON.stringify(upload))
@@ -177,7 +178,7 @@ async function uploadParts(
 
 async function uploadPart(client: S3Client, upload: Upload, source: UploadSource, number: number, signal: AbortSignal): Promise<Part> {
   const [start, end] = rangeOf(number, upload, source)
-  const { body, length, checksum } = await checkedBody(client.settings.dialect.checksum, source, start, end, signal)
+  const { body, length, checksum } = await checkedBody(client.dialect.checksum, source, start, end, signal)
   const headers = { ...checksumHeaders(checksum), 'content-length': String(length) }
   const query = [
     ['partNumber', String(number)],

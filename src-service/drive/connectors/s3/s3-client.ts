@@ -3,6 +3,8 @@ import { CloudError } from '../../../common/errors.ts'
 import type { ErrorDetail } from '../../../common/errors.ts'
 import { HttpClient } from '../http.ts'
 import type { HttpRequest, HttpResponse } from '../http.ts'
+import type { CurrentCredentials } from './credentials.ts'
+import type { Dialect } from './dialects.ts'
 import { s3Error } from './s3-errors.ts'
 import { parseXml } from '../xml.ts'
 import type { XmlNode } from '../xml.ts'
@@ -18,6 +20,7 @@ export interface S3Request {
   readonly query?: readonly (readonly [string, string])[]
   /** Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Can be sent twice: an iterable begins anew each time. */
   readonly body?: Buffer | AsyncIterable<Buffer>
 }
 
@@ -31,6 +34,7 @@ export const noKey = Buffer.alloc(0)
 
 export class S3Client {
   readonly settings: S3Settings
+  #dialect: Dialect
   readonly #http: HttpClient
   readonly #signer: Signer
   readonly #host: string
@@ -39,10 +43,20 @@ export class S3Client {
 
   constructor(settings: S3Settings) {
     this.settings = settings
+    this.#dialect = settings.dialect
     this.#signer = new Signer(settings.region, 's3')
     const { endpoint, bucket, pathStyle } = settings
     this.#host = pathStyle || bucket === null ? endpoint.host : `${bucket}.${endpoint.host}`
     this.#http = new HttpClient(new URL(`${endpoint.protocol}//${this.#host}`), { connections: 64, ...hints })
+  }
+
+  /** What the server does: as its preset says, and as was learned since. */
+  get dialect(): Dialect {
+    return this.#dialect
+  }
+
+  learn(facts: Partial<Dialect>): void {
+    this.#dialect = { ...this.#dialect, ...facts }
   }
 
   /**
@@ -50,15 +64,12 @@ export class S3Client {
    * @throws CloudError of the kind that `s3Error` finds, or offline, timeout, garbage, cancelled
    */
   async send(request: S3Request, signal: AbortSignal): Promise<HttpResponse> {
-    const response = await this.#http.send(this.#signed(request), signal).catch((caught: unknown) => {
-      throw this.#located(CloudError.from(caught))
-    })
-    if (response.status >= 200 && response.status < 300) {
-      if (request.bucket !== null) this.#seen.set(request.bucket, Date.now())
-      return response
-    }
-    const body = request.method === 'HEAD' ? '' : await response.body.text(longestError).catch(() => '')
-    throw this.#withoutBucket(s3Error(response.status, response.headers, body, Date.now()))
+    const first = await this.#exchange(request, signal)
+    if (!(first instanceof CloudError)) return first
+    if (!isExpiry(request, first) || !this.settings.credentials.expired()) throw first
+    const second = await this.#exchange(request, signal)
+    if (second instanceof CloudError) throw second
+    return second
   }
 
   /** Sends and reads nothing of the answer but its head. */
@@ -88,30 +99,39 @@ export class S3Client {
     await this.#http.close()
   }
 
-  #signed(request: S3Request): HttpRequest {
-    const { endpoint, pathStyle, credentials } = this.settings
+  /** The answer, or the server's refusal. */
+  async #exchange(request: S3Request, signal: AbortSignal): Promise<HttpResponse | CloudError> {
+    const current = this.settings.credentials.current()
+    const signed = this.#signed(request, current instanceof Promise ? await current : current)
+    const response = await this.#http.send(signed, signal).catch((caught: unknown) => {
+      throw this.#located(CloudError.from(caught))
+    })
+    if (response.status >= 200 && response.status < 300) {
+      if (request.bucket !== null) this.#seen.set(request.bucket, Date.now())
+      return response
+    }
+    const body = request.method === 'HEAD' ? '' : await response.body.text(longestError).catch(() => '')
+    return this.#withoutBucket(s3Error(response.status, response.headers, body, Date.now()))
+  }
+
+  #signed(request: S3Request, credentials: CurrentCredentials): HttpRequest {
+    const { endpoint, pathStyle, everyRequest } = this.settings
     const base = endpoint.pathname.replace(/\/$/, '')
     const inPath = request.bucket !== null && pathStyle ? `/${request.bucket}` : ''
     const path = `${base}${inPath}/${encodeKey(request.key)}`
     const query = canonicalQuery(request.query ?? [])
-    const { accessKeyId, secretAccessKey, sessionToken } = credentials()
+    const target = query === '' ? path : `${path}?${query}`
+    const { method, body = null } = request
+    const plain = { ...request.headers, ...everyRequest, host: this.#host }
+    if (credentials === null) return { method, target, headers: plain, body }
     const headers: Record<string, string> = {
-      ...request.headers,
-      host: this.#host,
+      ...plain,
       'x-amz-date': amzDate(Date.now()),
       'x-amz-content-sha256': unsignedPayload,
-      ...(sessionToken !== undefined && { 'x-amz-security-token': sessionToken }),
+      ...(credentials.sessionToken !== undefined && { 'x-amz-security-token': credentials.sessionToken }),
     }
-    const authorization = this.#signer.sign(
-      { method: request.method, path, query, headers, payloadHash: unsignedPayload },
-      { accessKeyId, secretAccessKey },
-    )
-    return {
-      method: request.method,
-      target: query === '' ? path : `${path}?${query}`,
-      headers: { ...headers, authorization },
-      body: request.body ?? null,
-    }
+    const authorization = this.#signer.sign({ method, path, query, headers, payloadHash: unsignedPayload }, credentials)
+    return { method, target, headers: { ...headers, authorization }, body }
   }
 
   /** An object whose whole bucket is missing is not surely absent: it may be the wrong server that answers. */
@@ -124,6 +144,14 @@ export class S3Client {
     if (error.kind !== 'offline') return error
     return new CloudError('offline', `${this.settings.endpoint.origin}: ${error.message}`, detailOf(error))
   }
+}
+
+const expiryCodes: ReadonlySet<string> = new Set(['ExpiredToken', 'TokenRefreshRequired', 'InvalidToken', 'InvalidAccessKeyId'])
+
+/** A refusal of credentials that were good before. The answer to a HEAD does not say why. */
+function isExpiry({ method }: S3Request, { code, kind }: CloudError): boolean {
+  if (code !== undefined) return expiryCodes.has(code)
+  return method === 'HEAD' && (kind === 'access' || kind === 'sign-in' || kind === 'invalid')
 }
 
 function detailOf({ cause, code, hint }: CloudError): ErrorDetail {

@@ -17,7 +17,7 @@ import type {
 } from '../connector.ts'
 import { timeOfMs } from '../posix-mode.ts'
 import { createBucket, listBuckets, removeBucket } from './buckets.ts'
-import { Conditions } from './conditions.ts'
+import { Conditions, keepsConditions } from './conditions.ts'
 import { copyObject } from './copy-object.ts'
 import { s3Descriptor } from './descriptor.ts'
 import { hasChildren, listObjects } from './list-objects.ts'
@@ -25,31 +25,36 @@ import { foreignHeaders, metadataHeaders } from './metadata.ts'
 import { abandonUpload, uploadInParts } from './multipart.ts'
 import { readObject } from './read-object.ts'
 import { noKey, S3Client } from './s3-client.ts'
-import { measureServer } from './measure-server.ts'
+import { KnownServer } from './known-server.ts'
 import { folderKey, s3PlaceOf } from './s3-place.ts'
 import type { S3Place } from './s3-place.ts'
+import { Removals } from './remove-objects.ts'
 import { resolveSettings } from './settings.ts'
 import { headFolder, headHeaders, headObject } from './stat-object.ts'
-import { bufferSource, putObject } from './write-object.ts'
+import { bufferSource, conditionHeaders, putObject } from './write-object.ts'
 import type { Written } from './write-object.ts'
 
 export class S3Connector implements Connector {
   readonly type = 's3'
   readonly #client: S3Client
   readonly #conditions: Conditions
+  readonly #server: KnownServer
+  readonly #removals: Removals
 
   /** @throws CloudError `invalid` for options that lead nowhere */
   constructor(context: ConnectorContext) {
     this.#client = new S3Client(resolveSettings(context))
     this.#conditions = new Conditions(this.#client)
+    this.#server = new KnownServer(this.#client, context)
+    this.#removals = new Removals(this.#client)
   }
 
   get capabilities(): Capabilities {
-    const { dialect } = this.#client.settings
+    const { dialect } = this.#client
     const { capabilities } = s3Descriptor
     return {
       ...capabilities,
-      conditionalWrite: this.#conditions.put === 'yes' ? 'server' : 'checked',
+      conditionalWrite: keepsConditions(dialect) ? 'server' : 'checked',
       conditionalRemove: dialect.conditionalDelete === 'yes' ? 'server' : 'checked',
       posix: { ...capabilities.posix, inListings: dialect.listsMetadata },
       names: { ...capabilities.names, maxBytes: dialect.maxNameBytes },
@@ -73,13 +78,13 @@ export class S3Connector implements Connector {
   }
 
   list(folder: RemotePlace, signal: AbortSignal): AsyncIterable<ListPage> {
-    const { bucket, key } = s3PlaceOf(this.#client.settings, folder)
+    const { bucket, key } = s3PlaceOf(this.#client, folder)
     if (bucket === null) return listBuckets(this.#client, signal)
     return listObjects(this.#client, bucket, key, folder.path.length === 0 || key.length === 0, signal)
   }
 
   async stat(place: RemotePlace, type: 'file' | 'folder' | 'any', signal: AbortSignal): Promise<RemoteEntry | null> {
-    const where = s3PlaceOf(this.#client.settings, place)
+    const where = s3PlaceOf(this.#client, place)
     const name = place.path.at(-1) ?? Buffer.from('/')
     if (where.key.length === 0 || place.path.length === 0) return type === 'file' ? null : await this.#statRoot(where, place, name, signal)
     const file = type === 'folder' ? null : await headObject(this.#client, where, name, signal)
@@ -102,9 +107,8 @@ export class S3Connector implements Connector {
     const where = this.#object(place)
     const contents = contentsOf(type, source, options.posix)
     const inParts = contents.size > this.#client.settings.partSize
-    // The server looks at the condition of an upload in parts only when all of it has been sent.
-    if (inParts) await this.#conditions.look(where, options.precondition, signal)
-    const written = await this.#conditions.forPut(where, options.precondition, signal, (precondition) =>
+    await this.#server.beforeChange()
+    const written = await this.#conditions.forPut(where, options.precondition, inParts, signal, (precondition) =>
       inParts
         ? uploadInParts(this.#client, where, contents, { ...options, precondition }, signal)
         : putObject(this.#client, where, type, contents, { ...options, precondition }, signal),
@@ -114,7 +118,7 @@ export class S3Connector implements Connector {
   }
 
   async makeFolder(place: RemotePlace, posix: PosixAttributes, signal: AbortSignal): Promise<RemoteEntry> {
-    const where = s3PlaceOf(this.#client.settings, place)
+    const where = s3PlaceOf(this.#client, place)
     if (where.bucket !== null && where.key.length === 0) {
       await createBucket(this.#client, where.bucket, signal)
       return entryOf(place, 'folder', { rev: 'folder', size: 0 }, {})
@@ -124,7 +128,7 @@ export class S3Connector implements Connector {
   }
 
   async remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void> {
-    const where = s3PlaceOf(this.#client.settings, place)
+    const where = s3PlaceOf(this.#client, place)
     if (type === 'folder') {
       await this.#removeFolder(where, signal)
       return
@@ -181,7 +185,7 @@ export class S3Connector implements Connector {
     precondition: Precondition,
     signal: AbortSignal,
   ): Promise<RemoteEntry> {
-    const where = s3PlaceOf(this.#client.settings, place)
+    const where = s3PlaceOf(this.#client, place)
     if (where.key.length === 0) throw new CloudError('unsupported', 'a bucket has no attributes')
     const found = await this.stat(place, type === 'folder' ? 'folder' : 'file', signal)
     if (!found) throw new CloudError('not-found', 'the object does not exist')
@@ -202,7 +206,7 @@ export class S3Connector implements Connector {
   }
 
   async measure(write: boolean, signal: AbortSignal): Promise<readonly CapabilityCheck[]> {
-    return write ? await measureServer(this.#client, signal) : []
+    return write ? await this.#server.measure(signal) : []
   }
 
   async close(): Promise<void> {
@@ -210,7 +214,7 @@ export class S3Connector implements Connector {
   }
 
   #object(place: RemotePlace): S3Place {
-    const where = s3PlaceOf(this.#client.settings, place)
+    const where = s3PlaceOf(this.#client, place)
     if (place.path.length === 0 || where.key.length === 0) throw new CloudError('is-a-folder', 'a bucket is not a file')
     return where
   }
@@ -223,8 +227,9 @@ export class S3Connector implements Connector {
 
   async #putMarker({ bucket, key }: S3Place, posix: PosixAttributes, precondition: Precondition, signal: AbortSignal): Promise<Written> {
     const marker = { bucket, key: folderKey(key) }
+    await this.#server.beforeChange()
     try {
-      return await this.#conditions.forPut(marker, precondition, signal, (left) =>
+      return await this.#conditions.forPut(marker, precondition, false, signal, (left) =>
         putObject(this.#client, marker, 'folder', bufferSource(noKey), { posix, precondition: left }, signal),
       )
     } catch (caught) {
@@ -241,14 +246,15 @@ export class S3Connector implements Connector {
     }
     const below = await hasChildren(this.#client, bucket, key, signal)
     if (below === 'children') throw new CloudError('not-empty', 'the folder is not empty')
-    if (below === 'marker') await this.#client.head({ method: 'DELETE', bucket, key: folderKey(key) }, signal)
+    if (below === 'marker') await this.#removals.remove(bucket, folderKey(key), signal)
   }
 
   async #removeObject(where: S3Place, precondition: Precondition, signal: AbortSignal): Promise<void> {
+    await this.#server.beforeChange()
     try {
-      await this.#conditions.run(this.#client.settings.dialect.conditionalDelete, where, precondition, signal, async (left) => {
-        const headers = left.kind === 'rev' ? { 'if-match': left.rev } : {}
-        await this.#client.head({ method: 'DELETE', ...where, headers }, signal)
+      await this.#conditions.run(this.#client.dialect.conditionalDelete, where, precondition, signal, async (left) => {
+        if (left.kind !== 'rev' && where.bucket !== null) await this.#removals.remove(where.bucket, where.key, signal)
+        else await this.#client.head({ method: 'DELETE', ...where, headers: conditionHeaders(left) }, signal)
       })
     } catch (caught) {
       // What is gone already is removed; no server says so when it is asked with a condition.
@@ -267,7 +273,8 @@ export class S3Connector implements Connector {
     signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const target = this.#object(to)
-    const { conditionalCopy } = this.#client.settings.dialect
+    await this.#server.beforeChange()
+    const { conditionalCopy } = this.#client.dialect
     const described = await headHeaders(this.#client, source, signal)
     if (!described) throw new CloudError('conflict', 'the object was removed meanwhile')
     const headers = { ...foreignHeaders(described), ...metadataHeaders(found.type, posix) }

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { CloudError } from '../../../common/errors.ts'
 import type { RemotePlace } from '../connector.ts'
+import type { Dialect } from './dialects.ts'
 import { noKey } from './s3-client.ts'
-import type { S3Settings } from './settings.ts'
+import type { S3Client } from './s3-client.ts'
 
 /** Where a place is on the account. `key` is without a slash at its end; empty for the bucket itself. */
 export interface S3Place {
@@ -15,8 +16,8 @@ const slash = Buffer.from('/')
 const dots: readonly Buffer[] = [Buffer.from('.'), Buffer.from('..')]
 
 /** @throws CloudError `name-invalid`, `name-too-long` for what cannot be a key */
-export function s3PlaceOf(settings: S3Settings, place: RemotePlace): S3Place {
-  const names = place.path.map((name) => checkedName(settings, name))
+export function s3PlaceOf({ settings, dialect }: S3Client, place: RemotePlace): S3Place {
+  const names = place.path.map((name) => checkedName(dialect, name))
   if (settings.bucket !== null) {
     return { bucket: settings.bucket, key: checkedKey(Buffer.concat([Buffer.from(settings.prefix), join(names)])) }
   }
@@ -33,10 +34,10 @@ function join(names: readonly Buffer[]): Buffer {
   return names.length === 0 ? noKey : Buffer.concat(names.flatMap((name, index) => (index === 0 ? [name] : [slash, name])))
 }
 
-function checkedName(settings: S3Settings, name: Buffer): Buffer {
+function checkedName(dialect: Dialect, name: Buffer): Buffer {
   if (!isShowable(name) || name.includes(0x2f))
     throw new CloudError('name-invalid', 'S3 keys are UTF-8 and have no empty, "." or ".." segments')
-  if (name.length > settings.dialect.maxNameBytes) throw new CloudError('name-too-long', 'the name is too long for this server')
+  if (name.length > dialect.maxNameBytes) throw new CloudError('name-too-long', 'the name is too long for this server')
   return name
 }
 

@@ -1,6 +1,10 @@
 import { CloudError } from '../../../common/errors.ts'
-import type { ConnectorContext } from '../connector.ts'
-import { defaultPartSize } from './descriptor.ts'
+import type { ConnectorContext, ConnectorSettings } from '../connector.ts'
+import { ambientSources } from './ambient-sources.ts'
+import { loadAmbient, loadAssumedRole } from './aws-credentials.ts'
+import { fixedCredentials, RenewedCredentials } from './credentials.ts'
+import type { CredentialSource } from './credentials.ts'
+import { defaultParallelParts, defaultPartSize } from './descriptor.ts'
 import { defaultPreset, s3Presets } from './dialects.ts'
 import type { Dialect } from './dialects.ts'
 import type { Credentials } from './sign-v4.ts'
@@ -16,9 +20,13 @@ export interface S3Settings {
   readonly prefix: string
   /** Bytes. */
   readonly partSize: number
+  /** Parts of one upload that are sent at once. */
+  readonly parallelParts: number
   readonly dialect: Dialect
-  /** Asked for each request, because they may be renewed. @throws CloudError `sign-in` while they are missing */
-  readonly credentials: () => Credentials
+  /** Headers of every request, and of those that store an object. Lower case. */
+  readonly everyRequest: Readonly<Record<string, string>>
+  readonly everyObject: Readonly<Record<string, string>>
+  readonly credentials: CredentialSource
 }
 
 /** @throws CloudError `invalid` with a hint */
@@ -32,8 +40,6 @@ export function resolveSettings({ settings, remoteRoot }: ConnectorContext): S3S
   const endpoint = endpointUrl(text(value('endpoint'))?.replace('{region}', region), presetName)
   const path = remoteRoot.split('/').filter((name) => name !== '')
   const bucket = text(options['bucket']) ?? path.shift() ?? null
-  const accessKeyId = text(options['accessKeyId'])
-  const partSize = options['partSize']
   return {
     endpoint,
     region,
@@ -41,18 +47,62 @@ export function resolveSettings({ settings, remoteRoot }: ConnectorContext): S3S
     // A dot in the bucket would break the certificate of the host name; without a bucket there is no such host.
     pathStyle: value('pathStyle') === true || bucket === null || bucket.includes('.'),
     prefix: path.map((name) => `${name}/`).join(''),
-    partSize: typeof partSize === 'number' ? partSize * 2 ** 20 : defaultPartSize,
+    partSize: count(options['partSize'], defaultPartSize / 2 ** 20) * 2 ** 20,
+    parallelParts: count(options['parallelParts'], defaultParallelParts),
     dialect: preset.dialect,
-    credentials: () => {
-      const secretAccessKey = settings.secret('secretAccessKey')
-      if (!accessKeyId || !secretAccessKey) {
-        throw new CloudError('sign-in', 'the access key or its secret is missing', {
-          hint: 'Set accessKeyId and the secret secretAccessKey.',
-        })
-      }
-      return { accessKeyId, secretAccessKey, sessionToken: settings.secret('sessionToken') }
-    },
+    everyRequest: options['requesterPays'] === true ? { 'x-amz-request-payer': 'requester' } : {},
+    everyObject: storingHeaders(options),
+    credentials: credentialSource(settings, region),
   }
+}
+
+/** What the server is asked to do with each object that it stores. */
+function storingHeaders(options: ConnectorSettings['options']): Record<string, string> {
+  const [storageClass, encryption, kmsKeyId] = [text(options['storageClass']), text(options['encryption']), text(options['kmsKeyId'])]
+  if (kmsKeyId !== undefined && !encryption?.startsWith('aws:kms')) {
+    throw new CloudError('invalid', 'kmsKeyId goes with encryption=aws:kms only', {
+      hint: 'Set encryption=aws:kms, or leave kmsKeyId out.',
+    })
+  }
+  return {
+    ...(storageClass !== undefined && { 'x-amz-storage-class': storageClass }),
+    ...(encryption !== undefined && { 'x-amz-server-side-encryption': encryption }),
+    ...(kmsKeyId !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': kmsKeyId }),
+  }
+}
+
+function credentialSource(settings: ConnectorSettings, region: string): CredentialSource {
+  const { options } = settings
+  if (options['anonymous'] === true) return fixedCredentials(() => null)
+  const sts = { region, endpoint: text(options['stsEndpoint']) }
+  const ambient = ambientSources.find((source) => source === options['credentials'])
+  const roleArn = text(options['roleArn'])
+  const own = ambient === undefined ? null : () => loadAmbient(ambient, text(options['profile']), sts)
+  if (roleArn === undefined) return own === null ? fixedCredentials(() => keysOf(settings)) : new RenewedCredentials(own)
+  const role = {
+    ...sts,
+    arn: roleArn,
+    externalId: text(options['externalId']),
+    sessionName: text(options['roleSessionName']) ?? 'cloudmoor',
+    durationSeconds: typeof options['roleDuration'] === 'number' ? options['roleDuration'] : undefined,
+  }
+  return new RenewedCredentials(() => loadAssumedRole(role, own ?? (async () => keysOf(settings))))
+}
+
+/** @throws CloudError `sign-in` while they are missing */
+function keysOf(settings: ConnectorSettings): Credentials {
+  const accessKeyId = text(settings.options['accessKeyId'])
+  const secretAccessKey = settings.secret('secretAccessKey')
+  if (!accessKeyId || !secretAccessKey) {
+    throw new CloudError('sign-in', 'the access key or its secret is missing', {
+      hint: 'Set accessKeyId and the secret secretAccessKey.',
+    })
+  }
+  return { accessKeyId, secretAccessKey, sessionToken: settings.secret('sessionToken') }
+}
+
+function count(value: unknown, otherwise: number): number {
+  return typeof value === 'number' ? value : otherwise
 }
 
 function endpointUrl(endpoint: string | undefined, preset: string): URL {

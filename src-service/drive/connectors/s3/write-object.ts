@@ -23,8 +23,9 @@ export async function putObject(
   options: Pick<WriteOptions, 'precondition' | 'posix'>,
   signal: AbortSignal,
 ): Promise<Written> {
-  const { body, length, checksum } = await checkedBody(client.settings.dialect.checksum, source, 0, source.size, signal)
+  const { body, length, checksum } = await checkedBody(client.dialect.checksum, source, 0, source.size, signal)
   const headers = {
+    ...client.settings.everyObject,
     ...metadataHeaders(type, options.posix),
     ...conditionHeaders(options.precondition),
     ...checksumHeaders(checksum),
