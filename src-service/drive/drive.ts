@@ -52,6 +52,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const connector = openConnector(options.connector.type, {
     settings: { options: options.connector.options, secret: (name) => secrets[name] },
     remoteRoot: options.connector.remoteRoot,
+    kept: { get: () => database.fact(measuredFact), set: (value) => database.setFact(measuredFact, value) },
     log: options.log,
   })
   const changes = new Throttled(250)

@@ -4,6 +4,10 @@ import { afterAll, beforeAll, beforeEach, test } from 'vitest'
 import type { ConnectorContext } from '../../src-service/drive/connectors/connector.ts'
 import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import type { OpenConnector } from '../../src-service/drive/connectors/registry.ts'
+import type { HttpResponse } from '../../src-service/drive/connectors/http.ts'
+import { noKey, S3Client } from '../../src-service/drive/connectors/s3/s3-client.ts'
+import type { S3Request } from '../../src-service/drive/connectors/s3/s3-client.ts'
+import { resolveSettings } from '../../src-service/drive/connectors/s3/settings.ts'
 import { findMinio, startMinio } from '../servers/minio.ts'
 import type { S3Server } from '../servers/minio.ts'
 import { startChaosProxy } from '../support/chaos-proxy.ts'
@@ -56,6 +60,8 @@ export interface S3Ground {
   readonly minio: S3Server
   readonly bench: S3Bench
   readonly connector: OpenConnector
+  /** A signed request on the bench's bucket, or on an object in it, straight to the server; resolves with the head of its answer. */
+  readonly raw: (request: Partial<S3Request>) => Promise<HttpResponse>
   /** The first requests that match meet the fates, one each; the others pass. */
   readonly strike: (matches: (seen: Seen) => boolean, ...fates: Fate[]) => void
 }
@@ -102,8 +108,33 @@ export function withMinio(tests: (ground: S3Ground) => void): void {
     get connector() {
       return here().connector
     },
+    raw: async (request) => {
+      const { minio: server, bench } = here()
+      const client = rawClient(server)
+      try {
+        const length = Buffer.isBuffer(request.body) ? { 'content-length': String(request.body.length) } : {}
+        const headers = { ...length, ...request.headers }
+        return await client.head({ method: 'GET', bucket: bench.bucket, key: noKey, ...request, headers }, signal)
+      } finally {
+        await client.close()
+      }
+    },
     strike: (matches, ...fates) => {
       here().bench.proxy.decide = (seen) => (matches(seen) ? (fates.shift() ?? { kind: 'pass' }) : { kind: 'pass' })
     },
   })
+}
+
+/** Requests as another client would send them. */
+export function rawClient(server: S3Server): S3Client {
+  return new S3Client(
+    resolveSettings({
+      settings: {
+        options: { endpoint: server.endpoint, accessKeyId: server.accessKeyId },
+        secret: (name) => (name === 'secretAccessKey' ? server.secretAccessKey : undefined),
+      },
+      remoteRoot: '',
+      log: () => undefined,
+    }),
+  )
 }

@@ -21,7 +21,7 @@ await conform(versitygw, versitygw.preset, '', [
   'dot-segments',
   'slash-contents',
 ])
-await conform(swift, swift.preset, '', ['server-conditions', 'attributes-in-listings'])
+await conform(swift, swift.preset, '', ['server-conditions', 'exclusive-creation', 'attributes-in-listings'])
 
 /** @param prefix of the bench's root in its bucket; '' is the bucket itself */
 async function conform(kind: S3ServerKind, preset: string, prefix: string, lacks: readonly Ability[]): Promise<void> {
