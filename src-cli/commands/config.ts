@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { CheckResult } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import type { Provider, ProviderType } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import type { Cli } from '../cli.ts'
 import { usageFailure } from '../failure.ts'
@@ -9,7 +8,7 @@ import { colour, facts, safe, show, table } from '../output.ts'
 import { askMissing, optionNamed, optionsOf, parseSettings, readSecrets, warnOfGuarded } from '../provider-options.ts'
 import type { Service } from '../service.ts'
 import { providerView } from '../views.ts'
-import { word } from '../words.ts'
+import { checkTable, checkView } from '../capability-sheet.ts'
 import { collect } from './flags.ts'
 import { addVaultCommands, offerRecoveryKey, vaultState } from './vault.ts'
 
@@ -156,24 +155,9 @@ async function test(cli: Cli, name: string, remote: string): Promise<void> {
   const service = await cli.connectOrStart()
   const provider = await providerNamed(service, name)
   const { checks } = await service.providers.testProvider({ id: provider.id, remoteRoot: remote }, { timeoutMs: 150_000 })
-  const rows = checks.map((check) => ({ name: check.name, result: word(CheckResult, check.result), detail: check.detail }))
+  const rows = checks.map(checkView)
   show(cli.output, { name, ok: true, checks: rows }, () =>
-    [
-      colour(cli.output, 'green', `account '${name}' works`),
-      ...(rows.length === 0
-        ? []
-        : [
-            '',
-            table(
-              [
-                { title: 'CAPABILITY', value: (row) => row.name },
-                { title: 'RESULT', value: (row) => row.result },
-                { title: 'DETAIL', value: (row) => safe(row.detail) },
-              ],
-              rows,
-            ),
-          ]),
-    ].join('\n'),
+    [colour(cli.output, 'green', `account '${name}' works`), ...checkTable(rows)].join('\n'),
   )
 }
 

@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { FileState, FileType } from '../../proto/gen/cloudmoor/v1/file_pb.js'
+import { checkTable, checkView } from '../capability-sheet.ts'
 import type { Cli } from '../cli.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, notFoundFailure } from '../failure.ts'
@@ -147,8 +148,9 @@ async function fileStatus(cli: Cli, service: Service, path: string): Promise<voi
     localBytes: Number(file.localBytes),
     reason: file.reason,
     localOnly: file.localOnly,
+    sheet: file.sheet.map(checkView),
   }
-  show(cli.output, view, () =>
+  const text = () =>
     facts([
       ['Path', safe(path)],
       ['Mount', safe(view.mount)],
@@ -157,6 +159,6 @@ async function fileStatus(cli: Cli, service: Service, path: string): Promise<voi
       ['Size', view.type === 'folder' ? undefined : `${formatSize(view.size)}, ${formatSize(view.localBytes)} of it here`],
       ['Only here', view.localOnly.length === 0 ? undefined : `${view.localOnly.join(', ')} (the provider has no place for it)`],
       ['Mount queue', mount.queue.files === 0 ? undefined : queueText(mount.queue)],
-    ]),
-  )
+    ])
+  show(cli.output, view, () => [text(), ...checkTable(view.sheet)].join('\n'))
 }

@@ -1,4 +1,5 @@
 import type { Filesystem } from './vfs/filesystem.ts'
+import type { CapabilityCheck } from './connectors/connector.ts'
 import type { Notifier } from './cache/notifier.ts'
 import type { RequestLog } from './cache/request-log.ts'
 
@@ -110,6 +111,8 @@ export interface FileStatus {
   readonly reason: string
   /** What of this file only this machine knows (owner, mode …) because the provider has no place for it. */
   readonly localOnly: readonly string[]
+  /** Of the mount's root only: what its server was measured to do. */
+  readonly sheet: readonly CapabilityCheck[]
 }
 
 export interface Transfer {

@@ -29,6 +29,9 @@ import type { Notifier } from './cache/notifier.ts'
 import type { Backing } from './vfs/passthrough.ts'
 import { openVfs } from './vfs/vfs.ts'
 
+/** Fact of the mount: what its connector measured of the server. */
+const measuredFact = 'measured'
+
 /** Bytes that reads from the provider may hold in memory at once. */
 const readBudgetBytes = 128 * 1024 * 1024
 
@@ -134,7 +137,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     backingOf(options),
     () => space.stats(),
   )
-  const states = new FileStates({ tree, contents, listings, queue, capabilities: connector.capabilities })
+  const states = new FileStates({ tree, contents, listings, queue, connector })
 
   return {
     mountId: options.mountId,

@@ -2,7 +2,7 @@ import { CloudError } from '../common/errors.ts'
 import type { Contents } from './cache/contents.ts'
 import type { Listings, UploadQueue } from './cache/sync.ts'
 import { fileType, isFile, isFolder, type NodeRow, rootNode, type Tree } from './cache/tree.ts'
-import type { Capabilities } from './connectors/connector.ts'
+import type { Connector } from './connectors/connector.ts'
 import type { FileState, FileStatus } from './drive-contract.ts'
 
 /** Where a file is and what still happens to it: the same words in API, CLI and UI. */
@@ -11,14 +11,14 @@ export class FileStates {
   readonly #contents: Contents
   readonly #listings: Listings
   readonly #queue: UploadQueue
-  readonly #capabilities: Capabilities
+  readonly #connector: Connector
 
-  constructor(parts: { tree: Tree; contents: Contents; listings: Listings; queue: UploadQueue; capabilities: Capabilities }) {
+  constructor(parts: { tree: Tree; contents: Contents; listings: Listings; queue: UploadQueue; connector: Connector }) {
     this.#tree = parts.tree
     this.#contents = parts.contents
     this.#listings = parts.listings
     this.#queue = parts.queue
-    this.#capabilities = parts.capabilities
+    this.#connector = parts.connector
   }
 
   /** @param path names from the mount's root, '/' between; '' is the root. @throws not-found, not-a-folder, or an Unknown kind */
@@ -47,6 +47,7 @@ export class FileStates {
       size: live?.size ?? row.size,
       localBytes: isFile(row.mode) ? this.#contents.localBytes(row.id) : 0,
       localOnly: this.#localOnly(row),
+      sheet: row.id === rootNode ? (this.#connector.sheet ?? []) : [],
     }
   }
 
@@ -61,7 +62,7 @@ export class FileStates {
 
   /** What of this node the provider has no place for. */
   #localOnly(row: NodeRow): readonly string[] {
-    const { posix } = this.#capabilities
+    const { posix } = this.#connector.capabilities
     const special = !isFile(row.mode) && !isFolder(row.mode)
     const symlink = (row.mode & fileType.mask) === fileType.symlink
     return [

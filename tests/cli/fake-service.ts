@@ -195,6 +195,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
         localBytes: 3_145_728n,
         reason: 'waits for quiet',
         localOnly: ['owner', 'mode'],
+        sheet: [],
       }),
     })
     service(TransferService, {

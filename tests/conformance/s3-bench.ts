@@ -18,7 +18,11 @@ export interface S3Bench {
   readonly bucket: string
   readonly proxy: ChaosProxy
   /** A connector on the bucket; options replace those of the bench. */
-  readonly open: (options?: Readonly<Record<string, string | number | boolean>>, remoteRoot?: string) => OpenConnector
+  readonly open: (
+    options?: Readonly<Record<string, string | number | boolean>>,
+    remoteRoot?: string,
+    kept?: ConnectorContext['kept'],
+  ) => OpenConnector
   /** The same without a bucket in its options. */
   readonly openAccount: (remoteRoot?: string) => OpenConnector
   readonly close: () => Promise<void>
@@ -29,7 +33,7 @@ export async function openS3Bench(server: S3Server, preset: string): Promise<S3B
   const proxy = await startChaosProxy(server.endpoint)
   const bucket = `bench-${randomBytes(6).toString('hex')}`
   const opened: OpenConnector[] = []
-  const openWith = (options: Readonly<Record<string, string | number | boolean>>, remoteRoot: string) => {
+  const openWith = (options: Readonly<Record<string, string | number | boolean>>, remoteRoot: string, kept?: ConnectorContext['kept']) => {
     const context: ConnectorContext = {
       settings: {
         options: { preset, endpoint: proxy.endpoint, accessKeyId: server.accessKeyId, partSize: 5, ...options },
@@ -37,6 +41,7 @@ export async function openS3Bench(server: S3Server, preset: string): Promise<S3B
       },
       remoteRoot,
       log: () => undefined,
+      ...(kept && { kept }),
     }
     const connector = openConnector('s3', context)
     opened.push(connector)
@@ -46,7 +51,7 @@ export async function openS3Bench(server: S3Server, preset: string): Promise<S3B
   return {
     bucket,
     proxy,
-    open: (options = {}, remoteRoot = '') => openWith({ bucket, ...options }, remoteRoot),
+    open: (options = {}, remoteRoot = '', kept) => openWith({ bucket, ...options }, remoteRoot, kept),
     openAccount: (remoteRoot = '') => openWith({}, remoteRoot),
     close: async () => {
       for (const connector of opened) await connector.close()

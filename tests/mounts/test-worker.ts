@@ -44,7 +44,8 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
       hidden: 0,
     }),
     onChange: () => {},
-    fileState: (path) => Promise.resolve({ path, state: 'cached', type: 'file', size: 0, localBytes: 0, reason: '', localOnly: [] }),
+    fileState: (path) =>
+      Promise.resolve({ path, state: 'cached', type: 'file', size: 0, localBytes: 0, reason: '', localOnly: [], sheet: [] }),
     transfers: () => [],
     retry: () => {},
     drain: async (signal) => {

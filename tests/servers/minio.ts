@@ -35,7 +35,13 @@ export async function startMinio(path: string): Promise<S3Server> {
     name: 'minio',
     path,
     args: ['server', data, '--quiet', '--address', `127.0.0.1:${port}`],
-    env: { HOME: data, MINIO_ROOT_USER: accessKeyId, MINIO_ROOT_PASSWORD: secretAccessKey, MINIO_BROWSER: 'off' },
+    env: {
+      HOME: data,
+      MINIO_ROOT_USER: accessKeyId,
+      MINIO_ROOT_PASSWORD: secretAccessKey,
+      MINIO_BROWSER: 'off',
+      MINIO_KMS_SECRET_KEY: `test:${randomBytes(32).toString('base64')}`,
+    },
     // Ready is when it refuses us; the health check says so earlier, while requests still get 503.
     isReady: () => answersWith(`${endpoint}/`, 403),
   })

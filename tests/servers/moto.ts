@@ -6,8 +6,8 @@ import type { Found } from './tool.ts'
 export interface MotoServer {
   readonly endpoint: string
   /** Bodies of the requests that it has received, decoded, since the last call. */
-  requests(): Promise<readonly URLSearchParams[]>
-  stop(): Promise<void>
+  readonly requests: () => Promise<readonly URLSearchParams[]>
+  readonly stop: () => Promise<void>
 }
 
 export function findMoto(): Promise<Found> {

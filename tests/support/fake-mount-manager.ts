@@ -70,7 +70,7 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     },
     fileState: async (id, path) => {
       await table.get(id)
-      return { path, state: 'queued', type: 'file', size: 3, localBytes: 3, reason: 'waits', localOnly: ['owner'] }
+      return { path, state: 'queued', type: 'file', size: 3, localBytes: 3, reason: 'waits', localOnly: ['owner'], sheet: [] }
     },
     transfers: async (id) => {
       await table.get(id)

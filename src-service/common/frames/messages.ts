@@ -152,6 +152,8 @@ export interface FileStatus {
   readonly localBytes: number
   readonly reason: string
   readonly localOnly: readonly string[]
+  /** Of the mount's root only: what its server was measured to do. */
+  readonly sheet: readonly { readonly name: string; readonly result: 'yes' | 'no' | 'unknown'; readonly detail: string }[]
 }
 
 export interface Transfer {

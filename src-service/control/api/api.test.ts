@@ -115,6 +115,7 @@ describe.each(protocols)('over %s', (protocol) => {
       path: 'a/b',
       state: FileState.QUEUED,
       localOnly: ['owner'],
+      sheet: [],
     })
     await client.transfers.retryTransfers({ mountId: mount.id })
 

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from '@connectrpc/connect'
 import { FileState, FileType } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import type { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
+import { checkOnWire } from './check-wire.ts'
 import type { FileStatus, MountManager } from '../mounts/mount-manager-contract.ts'
 
 const states: Readonly<Record<FileStatus['state'], FileState>> = {
@@ -34,6 +35,7 @@ export function fileHandler(mounts: MountManager): ServiceImpl<typeof FileServic
         localBytes: BigInt(status.localBytes),
         reason: status.reason,
         localOnly: [...status.localOnly],
+        sheet: status.sheet.map(checkOnWire),
       }
     },
   }

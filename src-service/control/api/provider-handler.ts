@@ -1,12 +1,12 @@
 import { clone } from '@bufbuild/protobuf'
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
-import { CheckResult, CreateProviderRequestSchema } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { CreateProviderRequestSchema } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { checkOnWire } from './check-wire.ts'
 import type { CreateProviderRequest, ProviderSchema, ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import { Secret } from '../../common/secret.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
-import type { CapabilityCheck } from '../providers/account.ts'
 import type { Provider, Providers } from '../providers/providers.ts'
 import { sightOf } from './call.ts'
 import type { CreateOnce } from './create-once.ts'
@@ -56,7 +56,7 @@ export function providerHandler(providers: Providers, once: CreateOnce): Service
     },
 
     testProvider: async (request, context) => ({
-      checks: (await providers.test(request.id, request.remoteRoot, context.signal)).map(writeCheck),
+      checks: (await providers.test(request.id, request.remoteRoot, context.signal)).map(checkOnWire),
     }),
   }
 }
@@ -109,9 +109,4 @@ function writeType(descriptor: Descriptor) {
 /** Descriptors are data: what JSON makes of them is what they are. */
 function asJson(data: object): JsonObject {
   return JSON.parse(JSON.stringify(data)) as JsonObject
-}
-
-function writeCheck({ name, result, detail }: CapabilityCheck) {
-  const results = { yes: CheckResult.YES, no: CheckResult.NO, unknown: CheckResult.UNSPECIFIED }
-  return { name, result: results[result], detail }
 }

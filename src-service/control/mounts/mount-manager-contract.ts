@@ -1,5 +1,5 @@
 import type { DriveMetrics } from '../../common/frames/messages.ts'
-import type { Account, AccountProber } from '../providers/account.ts'
+import type { Account, AccountProber, CapabilityCheck } from '../providers/account.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 
 /**
@@ -110,6 +110,8 @@ export interface FileStatus {
   readonly localBytes: number
   readonly reason: string
   readonly localOnly: readonly string[]
+  /** Of the mount's root only: what its server was measured to do. */
+  readonly sheet: readonly CapabilityCheck[]
 }
 
 export interface Transfer {

@@ -155,6 +155,8 @@ export interface Connector {
   /** Only if capabilities.resumableWrite: ends an unfinished upload session. */
   abandon?(handle: UploadHandle, signal: AbortSignal): Promise<void>
   usage(signal: AbortSignal): Promise<Usage>
+  /** What measuring found, now or at an earlier start. */
+  readonly sheet?: readonly CapabilityCheck[]
   /** What this account and server really do, measured (cheap; may write and remove one tiny object if `write`). */
   measure?(write: boolean, signal: AbortSignal): Promise<readonly CapabilityCheck[]>
   /** Ends connections. The connector is not used again. */

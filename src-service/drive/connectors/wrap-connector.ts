@@ -50,6 +50,9 @@ export function wrapConnector(inner: Connector, call: Call, streams: Streams): C
     get capabilities() {
       return inner.capabilities
     },
+    get sheet() {
+      return inner.sheet ?? []
+    },
     ...streams,
     check: (signal) => call('check', signal, (s) => inner.check(s)),
     stat: (place, type, signal) => call('stat', signal, (s) => inner.stat(place, type, s)),

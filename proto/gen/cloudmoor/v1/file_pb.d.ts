@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { CapabilityCheck } from "./provider_pb.js";
 
 /**
  * Describes the file cloudmoor/v1/file.proto.
@@ -91,6 +92,14 @@ export declare type GetFileStateResponse = Message<"cloudmoor.v1.GetFileStateRes
    * @generated from field: repeated string local_only = 7;
    */
   localOnly: string[];
+
+  /**
+   * Of the mounted folder itself (empty `path`): what its server was measured to do, once something was changed in it. Empty for
+   * everything else.
+   *
+   * @generated from field: repeated cloudmoor.v1.CapabilityCheck sheet = 8;
+   */
+  sheet: CapabilityCheck[];
 };
 
 /**

@@ -24,6 +24,7 @@ export class KnownServer {
   readonly #log: ConnectorContext['log']
   #measuring: Promise<void> | null = null
   #isKnown = false
+  #checks: readonly CapabilityCheck[] = []
 
   constructor(client: S3Client, { kept, log }: ConnectorContext) {
     this.#client = client
@@ -32,6 +33,7 @@ export class KnownServer {
     const before = parseKept(kept?.get(), this.#of)
     if (before === null) return
     client.learn(before.dialect)
+    this.#checks = before.checks
     this.#isKnown = true
   }
 
@@ -43,12 +45,18 @@ export class KnownServer {
     await this.#measuring
   }
 
+  /** What was measured, now or at an earlier start. */
+  get checks(): readonly CapabilityCheck[] {
+    return this.#checks
+  }
+
   /** Measures now. */
   async measure(signal: AbortSignal): Promise<readonly CapabilityCheck[]> {
     const { bucket, prefix } = this.#client.settings
     if (bucket === null) return [{ name: 'conditional creation', result: 'unknown', detail: 'measured for one bucket only' }]
     const { dialect, checks } = await measureServer(this.#client, bucket, prefix, signal)
     this.#client.learn(dialect)
+    this.#checks = checks
     this.#isKnown = true
     const kept: Kept = { format, of: this.#of, at: Date.now(), dialect, checks }
     // What could not be told today may be told another day.

@@ -98,7 +98,6 @@ async function removeOne(client: S3Client, bucket: string, key: Buffer, signal: 
 
 /** XML 1.0 has no way to write most control signs. */
 function canBeXml(key: Buffer): boolean {
-  // eslint-disable-next-line no-control-regex -- that is what it looks for
   return !/[\u0000-\u001f\ufffe\uffff]/.test(key.toString())
 }
 

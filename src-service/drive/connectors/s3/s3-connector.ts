@@ -30,7 +30,8 @@ import { folderKey, s3PlaceOf } from './s3-place.ts'
 import type { S3Place } from './s3-place.ts'
 import { Removals } from './remove-objects.ts'
 import { resolveSettings } from './settings.ts'
-import { headFolder, headHeaders, headObject } from './stat-object.ts'
+import { describeObject, headFolder, headObject } from './stat-object.ts'
+import type { Described } from './stat-object.ts'
 import { bufferSource, conditionHeaders, putObject } from './write-object.ts'
 import type { Written } from './write-object.ts'
 
@@ -146,14 +147,16 @@ export class S3Connector implements Connector {
   ): Promise<RemoteEntry> {
     if (type === 'folder') throw new CloudError('unsupported', 'folders of object storage are moved object by object')
     const source = this.#object(from)
-    const found = await headObject(this.#client, source, from.path.at(-1) ?? noKey, signal)
-    if (!found) throw new CloudError('not-found', 'the object does not exist')
+    const described = await this.#describe(source, from, signal)
+    const found = described.entry
     if (precondition.kind === 'rev' && precondition.rev !== found.rev) throw new CloudError('conflict', 'the object was changed meanwhile')
-    const moved = await this.#copy(source, found, to, found.posix, replace ?? { kind: 'absent' }, signal).catch(async (caught: unknown) => {
-      const taken =
-        !replace && CloudError.from(caught).kind === 'conflict' && (await headObject(this.#client, this.#object(to), noKey, signal))
-      throw taken ? new CloudError('exists', 'the name is taken', { cause: caught }) : caught
-    })
+    const moved = await this.#copy(source, described, to, found.posix, replace ?? { kind: 'absent' }, signal).catch(
+      async (caught: unknown) => {
+        const taken =
+          !replace && CloudError.from(caught).kind === 'conflict' && (await headObject(this.#client, this.#object(to), noKey, signal))
+        throw taken ? new CloudError('exists', 'the name is taken', { cause: caught }) : caught
+      },
+    )
     try {
       await this.#removeObject(source, { kind: 'rev', rev: found.rev }, signal)
     } catch (caught) {
@@ -172,10 +175,9 @@ export class S3Connector implements Connector {
     signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const source = this.#object(from)
-    const found = await headObject(this.#client, source, from.path.at(-1) ?? noKey, signal)
-    if (!found) throw new CloudError('not-found', 'the object does not exist')
-    if (found.rev !== rev) throw new CloudError('conflict', 'the object was changed meanwhile')
-    return await this.#copy(source, found, to, posix, target, signal)
+    const described = await this.#describe(source, from, signal)
+    if (described.entry.rev !== rev) throw new CloudError('conflict', 'the object was changed meanwhile')
+    return await this.#copy(source, described, to, posix, target, signal)
   }
 
   async setAttributes(
@@ -187,14 +189,15 @@ export class S3Connector implements Connector {
   ): Promise<RemoteEntry> {
     const where = s3PlaceOf(this.#client, place)
     if (where.key.length === 0) throw new CloudError('unsupported', 'a bucket has no attributes')
-    const found = await this.stat(place, type === 'folder' ? 'folder' : 'file', signal)
+    const described = type === 'folder' ? null : await this.#describe(where, place, signal)
+    const found = described ? described.entry : await this.stat(place, 'folder', signal)
     if (!found) throw new CloudError('not-found', 'the object does not exist')
     if (precondition.kind === 'absent' || (precondition.kind === 'rev' && precondition.rev !== found.rev)) {
       throw new CloudError('conflict', 'the object was changed meanwhile')
     }
     const all = { ...found.posix, ...posix }
-    if (type === 'folder') return entryOf(place, 'folder', await this.#putMarker(where, all, { kind: 'any' }, signal), all)
-    return await this.#copy(where, found, place, all, { kind: 'any' }, signal)
+    if (described) return await this.#copy(where, described, place, all, { kind: 'any' }, signal)
+    return entryOf(place, 'folder', await this.#putMarker(where, all, { kind: 'any' }, signal), all)
   }
 
   async abandon(handle: string, signal: AbortSignal): Promise<void> {
@@ -203,6 +206,10 @@ export class S3Connector implements Connector {
 
   async usage(): Promise<Usage> {
     return { total: null, used: null, free: null }
+  }
+
+  get sheet(): readonly CapabilityCheck[] {
+    return this.#server.checks
   }
 
   async measure(write: boolean, signal: AbortSignal): Promise<readonly CapabilityCheck[]> {
@@ -263,10 +270,17 @@ export class S3Connector implements Connector {
     }
   }
 
+  /** @throws CloudError `not-found` */
+  async #describe(where: S3Place, place: RemotePlace, signal: AbortSignal): Promise<Described> {
+    const described = await describeObject(this.#client, where, place.path.at(-1) ?? noKey, signal)
+    if (!described) throw new CloudError('not-found', 'the object does not exist')
+    return described
+  }
+
   /** Copies to `to` with `posix` and with what others said about the source. */
   async #copy(
     source: S3Place,
-    found: RemoteEntry,
+    { entry: found, headers: described }: Described,
     to: RemotePlace,
     posix: PosixAttributes,
     condition: Precondition,
@@ -275,8 +289,6 @@ export class S3Connector implements Connector {
     const target = this.#object(to)
     await this.#server.beforeChange()
     const { conditionalCopy } = this.#client.dialect
-    const described = await headHeaders(this.#client, source, signal)
-    if (!described) throw new CloudError('conflict', 'the object was removed meanwhile')
     const headers = { ...foreignHeaders(described), ...metadataHeaders(found.type, posix) }
     const rev = await this.#conditions.run(conditionalCopy, target, condition, signal, (left) =>
       copyObject(this.#client, { place: source, rev: found.rev, size: found.size }, target, headers, left, signal),

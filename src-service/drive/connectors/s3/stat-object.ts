@@ -15,14 +15,24 @@ const longestTarget = 4096
 
 /** One object, or the marker of a folder (a key that ends in a slash). Null = surely absent. */
 export async function headObject(client: S3Client, place: S3Place, name: Buffer, signal: AbortSignal): Promise<RemoteEntry | null> {
+  return (await describeObject(client, place, name, signal))?.entry ?? null
+}
+
+export interface Described {
+  readonly entry: RemoteEntry
+  readonly headers: Headers
+}
+
+/** The same with all that its HEAD said. */
+export async function describeObject(client: S3Client, place: S3Place, name: Buffer, signal: AbortSignal): Promise<Described | null> {
   const headers = await headHeaders(client, place, signal)
   if (!headers) return null
   const entry = entryOfHead(headers, name, place.key.at(-1) === 0x2f ? 'folder' : 'file')
-  return entry.type === 'symlink' && !entry.posix.target ? await withTarget(client, place, entry, signal) : entry
+  const isWhole = entry.type !== 'symlink' || entry.posix.target !== undefined
+  return { headers, entry: isWhole ? entry : await withTarget(client, place, entry, signal) }
 }
 
-/** All that a HEAD says. Null = surely absent. */
-export async function headHeaders(client: S3Client, { bucket, key }: S3Place, signal: AbortSignal): Promise<Headers | null> {
+async function headHeaders(client: S3Client, { bucket, key }: S3Place, signal: AbortSignal): Promise<Headers | null> {
   try {
     return (await client.head({ method: 'HEAD', bucket, key }, signal)).headers
   } catch (caught) {
