@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { openConnector } from '../../src-service/drive/connectors/registry.ts'
-import { header } from '../../src-service/drive/connectors/s3/s3-errors.ts'
+import { header } from '../../src-service/drive/connectors/http.ts'
 import { any, at, contentsAt, listAll, namesIn, put, refusal, signal, statOf } from './candidate.ts'
 import { withMinio } from './s3-bench.ts'
 

@@ -17,7 +17,7 @@ export function findMoto(): Promise<Found> {
 export async function startMoto(path: string): Promise<MotoServer> {
   const port = await freePort()
   const endpoint = `http://127.0.0.1:${port}`
-  const { stop } = await startServerProcess({
+  const server = await startServerProcess({
     name: 'moto',
     path,
     args: ['--host', '127.0.0.1', '--port', String(port)],
@@ -27,7 +27,7 @@ export async function startMoto(path: string): Promise<MotoServer> {
   await recorder('start-recording')
   return {
     endpoint,
-    stop,
+    stop: () => server.stop(),
     requests: async () => {
       const recorded = await (await recorder('download-recording', 'GET')).text()
       await recorder('reset-recording')

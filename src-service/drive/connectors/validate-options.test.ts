@@ -39,6 +39,12 @@ describe('options', () => {
     expect(problems[1]?.message).toContain('--set-secret secretAccessKey=-')
   })
 
+  test('what another option stands in for is not missing', () => {
+    expect(check('s3', { anonymous: 'true' }).problems).toEqual([])
+    expect(check('s3', { credentials: 'instance' }).problems).toEqual([])
+    expect(check('s3', { anonymous: 'false' }).problems.map(({ option }) => option)).toEqual(['accessKeyId', 'secretAccessKey'])
+  })
+
   test('secrets and plain values do not change places', () => {
     const { problems } = check('s3', { accessKeyId: 'AK', secretAccessKey: 'in clear' }, ['bucket'])
     expect(problems).toMatchObject([

@@ -10,7 +10,7 @@ import { abandonUpload } from './multipart.ts'
 import { Removals } from './remove-objects.ts'
 import { noKey } from './s3-client.ts'
 import type { S3Client } from './s3-client.ts'
-import { header } from './s3-errors.ts'
+import { header } from '../http.ts'
 import { bufferSource, conditionHeaders, putObject } from './write-object.ts'
 
 export interface Measured {
