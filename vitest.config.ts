@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           setupFiles: ['tests/support/random-setup.ts'],
-          include: ['src-*/**/*.test.ts', 'proto/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['src-*/**/*.test.ts', 'proto/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/*.test.ts'],
           testTimeout: 20 * seconds,
           hookTimeout: 20 * seconds,
         },
