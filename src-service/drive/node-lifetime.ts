@@ -45,8 +45,7 @@ export class NodeLifetime {
   /** Forgets the node if it has no name and is not open. */
   drop(node: number): void {
     if (node === rootNode || node <= this.#unseenUpTo || this.#contents.openCount(node) > 0 || this.#openFolders.has(node)) return
-    const row = this.#tree.node(node)
-    if (row === undefined || this.#tree.namesOf(node).length > 0) return
+    if (this.#tree.hasName(node) || this.#tree.node(node) === undefined) return
     this.#tree.database.transaction(() => {
       this.#contents.forget(node)
       this.#tree.deleteNode(node)

@@ -147,6 +147,7 @@ export class Tree {
     const { sql } = database
     this.#sql = {
       node: sql.prepare<[number], NodeRow>('SELECT * FROM node WHERE id = ?'),
+      listedAt: sql.prepare<[number], number>('SELECT listed_at FROM node WHERE id = ?').pluck(),
       lookup: sql.prepare<[number, Buffer], NodeRow & { name_id: number; remote: number | null }>(
         'SELECT n.*, name.id AS name_id, name.remote AS remote FROM name JOIN node n ON n.id = name.node WHERE name.parent = ? AND name.name = ?',
       ),
@@ -154,6 +155,7 @@ export class Tree {
       nameById: sql.prepare<[number], NameRow>('SELECT * FROM name WHERE id = ?'),
       namesOf: sql.prepare<[number], NameRow>('SELECT * FROM name WHERE node = ? ORDER BY id'),
       nameOfRemote: sql.prepare<[number], NameRow>('SELECT * FROM name WHERE remote = ?'),
+      anyName: sql.prepare<[number], number>('SELECT id FROM name WHERE node = ? LIMIT 1').pluck(),
       firstChild: sql.prepare<[number], { id: number }>('SELECT id FROM name WHERE parent = ? LIMIT 1'),
       names: sql.prepare<[number], NameRow>('SELECT * FROM name WHERE parent = ? ORDER BY id'),
       entries: sql.prepare<[number, number, number], NodeRow & { name_id: number; entry: Buffer }>(
@@ -204,6 +206,13 @@ export class Tree {
     return row
   }
 
+  /** When the folder was last listed, ms since 1970; 0: never. @throws stale if it is gone */
+  listedAt(folder: number): number {
+    const at = this.#sql.listedAt.get(folder)
+    if (at === undefined) throw new CloudError('stale', `node ${folder} is gone`)
+    return at
+  }
+
   lookup(parent: number, name: Buffer): (NodeRow & { name_id: number; remote: number | null }) | undefined {
     return this.#sql.lookup.get(parent, name)
   }
@@ -218,6 +227,10 @@ export class Tree {
 
   namesOf(node: number): NameRow[] {
     return this.#sql.namesOf.all(node)
+  }
+
+  hasName(node: number): boolean {
+    return this.#sql.anyName.get(node) !== undefined
   }
 
   /** The name that is at this remote row, if any. */

@@ -166,16 +166,14 @@ export class Names {
   }
 
   #remove(parent: number, name: Buffer, row: NodeRow & { readonly name_id: number }): void {
-    const { tree, queue, database, dropNode } = this.#context
+    const { tree, queue, dropNode } = this.#context
     const nameRow = tree.nameById(row.name_id)
     if (nameRow === undefined) throw new CloudError('internal', `the name ${name.toString()} went away inside a transaction`)
     queue.nameRemoved(nameRow.id)
     tree.removeName(nameRow, row.mode)
     this.#updates.changed(row.id)
     this.#updates.folderChanged(parent)
-    database.afterCommit(() => {
-      dropNode(row.id)
-    })
+    dropNode(row.id)
   }
 
   #insert(

@@ -3,7 +3,7 @@ import { isFile, type NodeRow, type Tree } from '../cache/tree.ts'
 
 /** Files up to this size are worth fetching before they are asked for. */
 const smallFile = 1024 * 1024
-const ahead = 32
+const ahead = 64
 
 /**
  * Notices programs that read the small files of a folder one after the other (in listing order) and has the next ones

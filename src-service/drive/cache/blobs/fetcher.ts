@@ -57,7 +57,7 @@ export class Fetcher {
       const flight = known ?? this.#launch(blob, block, least ? end : Math.max(end, start + most), priority)
       const { reached } = flight
       try {
-        await flight.wait((block + 1) * blockSize, signal)
+        await flight.wait(Math.max(end, (block + 1) * blockSize), signal)
       } catch (error) {
         const failure = CloudError.from(error)
         if (signal.aborted) throw failure
@@ -244,7 +244,7 @@ export class Fetcher {
           filled += some
           at += some
           const ready = filled - (filled % blockSize)
-          if (ready === 0 || (filled < buffer.length && !flight.awaited)) continue
+          if (ready === 0 || (filled < buffer.length && position + ready < flight.awaited)) continue
           await this.#store(blob, flight, file, buffer, ready, position, reservation)
           buffer.copyWithin(0, ready, filled)
           filled -= ready

@@ -9,7 +9,7 @@ import { Slots } from './slots.ts'
 const filesAtOnce = 2
 const requestsPerFill = 2
 const requestsPerFetch = 4
-const expectAtOnce = 8
+const expectAtOnce = 16
 const expectAtMost = 1024
 const firstRetryMs = 1000
 const lastRetryMs = 60_000

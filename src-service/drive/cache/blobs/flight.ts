@@ -31,9 +31,11 @@ export class Flight {
     return this.#reached
   }
 
-  /** Somebody waits: blocks are handed over one by one. */
-  get awaited(): boolean {
-    return this.#waiting.size > 0
+  /** Where the first of those ends who wait; infinite if nobody does. With the bytes up to there it is worth handing over. */
+  get awaited(): number {
+    let first = Infinity
+    for (const { until } of this.#waiting) first = Math.min(first, until)
+    return first
   }
 
   abort(reason: CloudError): void {

@@ -214,21 +214,21 @@ test('a clean copy that the disk cannot give is fetched again; a dirty one is an
   expect(fixture.row(dirty).fault).toBe('disk_error')
 })
 
-test('small files that are likely to be next are fetched behind, eight at a time', async () => {
+test('small files that are likely to be next are fetched behind, sixteen at a time', async () => {
   fixture = await Fixture.make()
   await fixture.open()
-  const nodes = Array.from({ length: 20 }, (_, index) => fixture.remoteNode(pattern(1000, index)))
+  const nodes = Array.from({ length: 40 }, (_, index) => fixture.remoteNode(pattern(1000, index)))
   const large = fixture.remoteNode(pattern(2 * mib, 1))
   let flying = 0
   let most = 0
   fixture.onChunk = async () => {
     flying += 1
     most = Math.max(most, flying)
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, 50))
     flying -= 1
   }
   fixture.need().expect([...nodes, large])
   await until(() => nodes.every((node) => fixture.need().isWhole(node)))
-  expect(most).toBe(8)
+  expect(most).toBe(16)
   expect(fixture.need().localBytes(large)).toBe(0)
 })

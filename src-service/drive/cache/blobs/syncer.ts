@@ -88,9 +88,13 @@ export class Syncer {
     const { context, files } = this.#parts
     const file = await files.hold(blob)
     try {
-      await this.#slots.run(() => context.disk.datasync(file.fd))
-      if (blob.folderSynced) return
-      await context.disk.syncFolder(files.folderPath(blob.node))
+      const bytes = this.#slots.run(() => context.disk.datasync(file.fd))
+      if (blob.folderSynced) {
+        await bytes
+        return
+      }
+      // At the same time: the disk then makes one thing of both.
+      await Promise.all([bytes, context.disk.syncFolder(files.folderPath(blob.node))])
       blob.folderSynced = blob.file === file
     } catch (error) {
       if (!file.detached) this.#parts.onFailure(blob)

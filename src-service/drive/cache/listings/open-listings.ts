@@ -66,9 +66,9 @@ class FolderListings implements Listings {
   }
 
   ready(folder: number): Promise<void> | undefined {
-    const node = this.#parts.tree.needNode(folder)
-    if (node.listed_at === 0) return this.#first(folder)
-    const age = this.#parts.clock.now() - node.listed_at
+    const listedAt = this.#parts.tree.listedAt(folder)
+    if (listedAt === 0) return this.#first(folder)
+    const age = this.#parts.clock.now() - listedAt
     if (age > freshFor || age < 0) this.#behind(folder)
     return undefined
   }

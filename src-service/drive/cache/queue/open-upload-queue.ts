@@ -23,6 +23,9 @@ export function openUploadQueue(parts: UploadQueueParts): UploadQueue {
   return new Queue(parts)
 }
 
+/** Milliseconds. */
+const gatherMs = 20
+
 /** A version of a node that somebody waits for. */
 interface Wanted {
   readonly node: number
@@ -36,6 +39,9 @@ class Queue implements UploadQueue {
   readonly #confirming = new Waiters<Wanted>()
   readonly #draining = new Waiters<'drain'>()
   readonly #namesAtPlace
+  /** Closed files whose rows do not say so yet. */
+  readonly #touched = new Set<number>()
+  #touching: NodeJS.Timeout | undefined
 
   constructor(sync: UploadQueueParts) {
     const rows = new QueueRows(sync.database)
@@ -96,12 +102,29 @@ class Queue implements UploadQueue {
   }
 
   touched(node: number): void {
-    const { quiet, rows, contents, database } = this.#parts
+    const { quiet, contents } = this.#parts
     quiet.touch(node)
     if (contents.writerCount(node) > 0) return
+    this.#touched.add(node)
+    // Without a quiet time the row may be due again before the gathering ends.
+    if (quiet.quietMs === 0) this.#writeTouched()
+    else this.#touching ??= setTimeout(() => this.#writeTouched(), gatherMs)
+  }
+
+  /**
+   * Quiet times are gathered: a row that says an earlier one is looked at too early, and then put off by what memory says.
+   * Before anything that makes rows due sooner.
+   */
+  #writeTouched(): void {
+    const { rows, quiet, database, clock } = this.#parts
+    clearTimeout(this.#touching)
+    this.#touching = undefined
+    if (this.#touched.size === 0) return
+    const until = clock.now() + quiet.quietMs
     database.transaction(() => {
-      rows.quietUntil(node, this.#parts.clock.now() + quiet.quietMs)
+      for (const node of this.#touched) rows.quietUntil(node, until)
     })
+    this.#touched.clear()
     this.#wake()
   }
 
@@ -111,10 +134,11 @@ class Queue implements UploadQueue {
     const content = tree.node(node)?.content
     if (state === undefined || content === undefined) return
     if (state.state === 'parked') throw new CloudError('io', `cannot be uploaded: ${state.reason}`)
+    this.#writeTouched()
     const done = quiet.hurry(node)
     try {
       database.transaction(() => rows.hurry(node))
-      this.#wake()
+      this.#runner.wake()
       await this.#confirming.wait({ node, content }, signal)
     } finally {
       done()
@@ -134,9 +158,11 @@ class Queue implements UploadQueue {
   }
 
   retry(id: number | 'all'): void {
+    this.#writeTouched()
     this.#parts.database.transaction(() => this.#parts.rows.retry(id))
     this.#parts.reachability.retry()
-    this.#wake()
+    this.#runner.wake()
+    this.#changed()
   }
 
   pause(paused: boolean): void {
@@ -145,10 +171,11 @@ class Queue implements UploadQueue {
 
   async drain(signal: AbortSignal): Promise<void> {
     const { rows, database, quiet } = this.#parts
+    this.#writeTouched()
     quiet.draining++
     try {
       database.transaction(() => rows.hurryAll())
-      this.#wake()
+      this.#runner.wake()
       if (rows.counts().all > 0) {
         this.#failIfStuck()
         await this.#draining.wait('drain', signal)
@@ -167,6 +194,7 @@ class Queue implements UploadQueue {
   }
 
   async close(): Promise<void> {
+    this.#writeTouched()
     const closing = new CloudError('cancelled', 'the drive is closing')
     for (const wanted of this.#confirming.keys()) this.#confirming.reject(wanted, closing)
     this.#draining.reject('drain', closing)
@@ -192,7 +220,7 @@ class Queue implements UploadQueue {
 
   #wake(): void {
     this.#parts.database.afterCommit(() => {
-      this.#runner.wake()
+      this.#runner.wakeSoon()
       this.#changed()
     })
   }

@@ -19,6 +19,8 @@ const sweepWhileBusyEvery = 30_000
 const longestSleep = 30_000
 /** Steps in a row that succeed without bringing a row to its end. */
 const mostSteps = 12
+/** Looks at the queue after changes, at most so often (milliseconds). */
+const gatherMs = 20
 const furthestAhead = 3_700_000
 
 export interface RunnerEvents {
@@ -44,6 +46,7 @@ export class Runner {
   #paused: boolean
   #closed = false
   #scheduled = false
+  #soon: NodeJS.Timeout | undefined
   #cancelTimer: (() => void) | null = null
   #sweptAt = 0
   #idle: (() => void)[] = []
@@ -71,6 +74,15 @@ export class Runner {
       rows.forgetTimesAfter(clock.now() + furthestAhead)
     })
     this.wake()
+  }
+
+  /** For changes of which nothing need begin at once: a look at the queue serves all that come in this time. */
+  wakeSoon(): void {
+    if (this.#soon !== undefined || this.#scheduled || this.#closed) return
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined
+      this.wake()
+    }, gatherMs)
   }
 
   wake(): void {
@@ -102,6 +114,7 @@ export class Runner {
 
   async close(): Promise<void> {
     this.#closed = true
+    clearTimeout(this.#soon)
     this.#cancelTimer?.()
     for (const one of this.running.values()) one.stop.abort(new CloudError('cancelled', 'the drive is closing'))
     if (this.running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))

@@ -207,5 +207,5 @@ export const s3Descriptor: Descriptor = {
     maxFileSize: 5 * 2 ** 40,
     parallelism: 16,
   },
-  defaults: { cacheSize: 10 * 2 ** 30, partSize: defaultPartSize, parallelUploads: 8, requestsPerSecond: 1000 },
+  defaults: { cacheSize: 10 * 2 ** 30, partSize: defaultPartSize, parallelUploads: 8, requestsPerSecond: 3500 },
 }
