@@ -115,23 +115,18 @@ export function remoteTypeOf(mode: number): RemoteType {
   }
 }
 
+const modeTypes: Readonly<Record<RemoteType, number>> = {
+  folder: fileType.folder,
+  symlink: fileType.symlink,
+  fifo: fileType.fifo,
+  socket: fileType.socket,
+  char: fileType.char,
+  block: fileType.block,
+  file: fileType.file,
+}
+
 export function modeTypeOf(type: RemoteType): number {
-  switch (type) {
-    case 'folder':
-      return fileType.folder
-    case 'symlink':
-      return fileType.symlink
-    case 'fifo':
-      return fileType.fifo
-    case 'socket':
-      return fileType.socket
-    case 'char':
-      return fileType.char
-    case 'block':
-      return fileType.block
-    case 'file':
-      return fileType.file
-  }
+  return modeTypes[type]
 }
 
 /**

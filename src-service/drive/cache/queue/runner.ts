@@ -79,15 +79,14 @@ export class Runner {
   /** For changes of which nothing need begin at once: a look at the queue serves all that come in this time. */
   wakeSoon(): void {
     if (this.#soon !== undefined || this.#scheduled || this.#closed) return
-    this.#soon = setTimeout(() => {
-      this.#soon = undefined
-      this.wake()
-    }, gatherMs)
+    this.#soon = setTimeout(() => this.wake(), gatherMs)
   }
 
   wake(): void {
     if (this.#scheduled || this.#closed) return
     this.#scheduled = true
+    clearTimeout(this.#soon)
+    this.#soon = undefined
     setImmediate(() => {
       this.#scheduled = false
       this.#turn()
