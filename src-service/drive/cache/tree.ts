@@ -115,18 +115,8 @@ export function remoteTypeOf(mode: number): RemoteType {
   }
 }
 
-const modeTypes: Readonly<Record<RemoteType, number>> = {
-  folder: fileType.folder,
-  symlink: fileType.symlink,
-  fifo: fileType.fifo,
-  socket: fileType.socket,
-  char: fileType.char,
-  block: fileType.block,
-  file: fileType.file,
-}
-
 export function modeTypeOf(type: RemoteType): number {
-  return modeTypes[type]
+  return fileType[type]
 }
 
 /**
