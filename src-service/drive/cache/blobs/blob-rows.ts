@@ -9,12 +9,14 @@ export type BlobDatabase = Pick<
 /** A dirty blob: its bytes are not (all) those of a version at the provider. */
 export const dirtyBlob = '(blob.base_rev IS NULL OR blob.extents IS NOT NULL)'
 
-/** A node with its current blob; the columns of `blob` are null where nothing is local. */
-export interface LoadedRow {
+interface NodeFacts {
   readonly size: number
   readonly content: number
   readonly hot: number
   readonly generation: number
+}
+
+interface BlobFacts {
   readonly whole: number | null
   readonly present: Buffer | null
   readonly extents: Buffer | null
@@ -24,6 +26,21 @@ export interface LoadedRow {
   readonly synced_size: number | null
   readonly bytes: number | null
   readonly used_at: number | null
+}
+
+/** A node with its current blob; the columns of `blob` are null where nothing is local. */
+export type LoadedRow = NodeFacts & BlobFacts
+
+const noBlob: BlobFacts = {
+  whole: null,
+  present: null,
+  extents: null,
+  base_rev: null,
+  base_size: null,
+  synced: null,
+  synced_size: null,
+  bytes: null,
+  used_at: null,
 }
 
 export interface BlobRow {
@@ -57,12 +74,10 @@ export class BlobRows {
 
   constructor({ sql }: Pick<BlobDatabase, 'sql'>) {
     this.#sql = {
-      load: sql.prepare<[number], LoadedRow>(
-        `SELECT n.size, n.content, n.hot, n.generation, b.whole, b.present, b.extents, b.base_rev, b.base_size, b.synced, b.synced_size, b.bytes, b.used_at
-         FROM node n LEFT JOIN blob b ON b.node = n.id AND b.generation = n.generation WHERE n.id = ?`,
-      ),
-      local: sql.prepare<[number], { bytes: number; whole: number }>(
-        'SELECT b.bytes, b.whole FROM node n JOIN blob b ON b.node = n.id AND b.generation = n.generation WHERE n.id = ?',
+      // Two looks into one table each: a join would be planned anew each time.
+      node: sql.prepare<[number], NodeFacts>('SELECT size, content, hot, generation FROM node WHERE id = ?'),
+      blob: sql.prepare<[number, number], BlobFacts>(
+        `SELECT whole, present, extents, base_rev, base_size, synced, synced_size, bytes, used_at FROM blob WHERE node = ? AND generation = ?`,
       ),
       insert: sql.prepare(
         `INSERT INTO blob (node, generation, whole, present, extents, base_rev, base_size, synced, synced_size, bytes, used_at)
@@ -137,12 +152,15 @@ export class BlobRows {
   }
 
   load(node: number): LoadedRow | undefined {
-    return this.#sql.load.get(node)
+    const facts = this.#sql.node.get(node)
+    return facts === undefined ? undefined : { ...facts, ...(this.#sql.blob.get(node, facts.generation) ?? noBlob) }
   }
 
   /** Local bytes of a node; undefined if there are none. */
   local(node: number): { readonly bytes: number; readonly whole: number } | undefined {
-    return this.#sql.local.get(node)
+    const facts = this.#sql.node.get(node)
+    const blob = facts === undefined ? undefined : this.#sql.blob.get(node, facts.generation)
+    return blob === undefined || blob.bytes === null || blob.whole === null ? undefined : { bytes: blob.bytes, whole: blob.whole }
   }
 
   insert(node: number, generation: number, row: BlobRow): void {
