@@ -38,7 +38,8 @@ export async function runTrial(stage: Stage, contestant: Contestant, scenario: S
   const endpoint = stage.endpoint(options.distance, options.trace !== null)
   const prepared = await contestant.prepare({ bucket, readOnly: scenario.readOnly === true, endpoint })
   try {
-    return await new Trial(stage, prepared, bucket, options).run(scenario)
+    const rows = scenario.rows.filter((part) => contestant !== stage.native || !isRow(part) || part.noNative !== true)
+    return await new Trial(stage, prepared, bucket, options).run({ ...scenario, rows })
   } finally {
     await prepared.dispose()
     if (scenario.data === 'nothing') await stage.buckets.remove(bucket)

@@ -19,7 +19,6 @@ const sweepWhileBusyEvery = 30_000
 const longestSleep = 30_000
 /** Steps in a row that succeed without bringing a row to its end. */
 const mostSteps = 12
-/** Looks at the queue after changes, at most so often (milliseconds). */
 const gatherMs = 20
 const furthestAhead = 3_700_000
 
@@ -78,8 +77,8 @@ export class Runner {
 
   /** For changes of which nothing need begin at once: a look at the queue serves all that come in this time. */
   wakeSoon(): void {
-    if (this.#soon !== undefined || this.#scheduled || this.#closed) return
-    this.#soon = setTimeout(() => this.wake(), gatherMs)
+    if (this.#scheduled || this.#closed) return
+    this.#soon ??= setTimeout(() => this.wake(), gatherMs)
   }
 
   wake(): void {
@@ -113,7 +112,6 @@ export class Runner {
 
   async close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#soon)
     this.#cancelTimer?.()
     for (const one of this.running.values()) one.stop.abort(new CloudError('cancelled', 'the drive is closing'))
     if (this.running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
