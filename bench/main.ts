@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     near: { type: 'boolean', default: false },
     far: { type: 'boolean', default: false },
     'no-counts': { type: 'boolean', default: false },
+    'no-touch': { type: 'boolean', default: false },
     out: { type: 'string', default: '' },
     check: { type: 'boolean', default: false },
     page: { type: 'boolean', default: false },
@@ -48,7 +49,7 @@ async function run(): Promise<void> {
   await using trace = options['no-counts'] || mode === 'quick' ? null : await openKernelTrace()
   for (const [name, why] of Object.entries(stage.missing)) say(`${name}: ${why}`)
   const found: Result[] = []
-  const measuring = { wanted: Number(options.trials), limit: mode === 'full' ? 120 : 30, trace, say }
+  const measuring = { wanted: Number(options.trials), limit: mode === 'full' ? 120 : 30, trace, touch: !options['no-touch'], say }
   for (const scenario of scenarios(sizes, stage.repository).filter(({ name }) => chosen.some((one) => one.name === name))) {
     if (!options.far) found.push(...(await measureScenario(stage, scenario, 'near', measuring)))
     if (scenario.far && !options.near) found.push(...(await measureScenario(stage, scenario, 'far', measuring)))

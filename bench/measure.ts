@@ -16,6 +16,8 @@ export interface MeasureOptions {
   readonly limit: number
   /** Null: nothing is counted. */
   readonly trace: KernelTrace | null
+  /** Touches and frees memory before each trial. */
+  readonly touch: boolean
   readonly say: (line: string) => void
 }
 
@@ -63,10 +65,10 @@ async function besides(
   stage: Stage,
   contestant: Contestant,
   scenario: Scenario,
-  { limit }: MeasureOptions,
+  { limit, touch }: MeasureOptions,
   distance: Distance = 'near',
 ): Promise<TrialResult> {
-  await touchMemory()
+  if (touch) await touchMemory()
   await dropCaches()
   return runTrial(stage, contestant, scenario, { distance, trace: null, limit })
 }

@@ -19,7 +19,7 @@ it('measures and keeps what it found', { timeout: 120_000 }, async ({ skip }) =>
   const folder = await mkdtemp(join(tmpdir(), 'cloudmoor-bench-test-'))
   try {
     const file = join(folder, 'results.json')
-    const args = ['--quick', '--near', '--only', 'create', '--contestants', 'CloudMoor', '--trials', '1', '--out', file]
+    const args = ['--quick', '--near', '--only', 'create', '--contestants', 'CloudMoor', '--trials', '1', '--no-touch', '--out', file]
     const outcome = await run(resolve(import.meta.dirname, '../../bench/run'), args, { timeoutMs: 110_000 })
     expect(outcome.code, outcome.stderr).toBe(0)
     expect(outcome.stdout).toMatch(/^create 300 × 16 KiB, a second +[\d.,]+ .*[\d.,]+/m)

@@ -57,9 +57,7 @@ export class Runner {
     this.#unsettledMove = parts.database.sql.prepare<[number], { id: number }>(
       'SELECT queue.id FROM name JOIN queue ON queue.name = name.id WHERE name.node = ? AND queue.sent <> 0',
     )
-    parts.reachability.onOpen(() => {
-      this.wake()
-    })
+    parts.reachability.onOpen(() => this.wake())
   }
 
   get paused(): boolean {
