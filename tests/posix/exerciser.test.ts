@@ -11,7 +11,7 @@ import { compile, Exerciser } from './exerciser.ts'
 /** Seeds that once found something, and some more. */
 const pinned = [1, 2, 3]
 const seeds = isProof ? [...pinned, ...Array.from({ length: 9 }, () => 4 + randomInt(1e9))] : pinned
-const callsEach = isProof ? 100_000 : 2_500
+const callsEach = isProof ? 100_000 : 1_500
 const limit = { timeout: isProof ? 3_600_000 : 120_000 }
 let scratch: string
 let program: string

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { localCloud, minioCloud } from '../support/clouds.ts'
 import { Installation, shell } from '../support/installation.ts'
+import { isProof } from '../support/random.ts'
 import { effects } from './effects.ts'
 import { paths } from './paths.ts'
 import { rights } from './rights.ts'
@@ -24,8 +25,8 @@ beforeAll(async () => {
 
 afterAll(() => rm(scratch, { recursive: true, force: true }))
 
-async function check(name: string, place: string): Promise<void> {
-  const totals = await runTable(driver, place, table)
+async function check(name: string, place: string, cases = table): Promise<void> {
+  const totals = await runTable(driver, place, cases)
   const skipped = totals.skipped === 0 ? '' : `, ${totals.skipped} left out without root`
   const seconds = (totals.milliseconds / 1000).toFixed(1)
   process.stdout.write(
@@ -57,6 +58,7 @@ test('a mount of a MinIO bucket', limit, async ({ skip }) => {
   await using server = cloud
   await installation.account('cloud', server.account)
   const mount = await installation.mount('drive', 'cloud', ['--access', 'all'])
-  await check('MinIO', mount)
+  // What a mount does itself is seen on the other one; here is what the provider could do to it.
+  await check('MinIO', mount, isProof ? table : table.filter((_, index) => index % 5 === 0))
   await installation.uploaded('drive', 120_000)
 })
