@@ -3,6 +3,7 @@
  * With --path the place of MinIO is printed on stdout, and it is an error if there is none.
  */
 import { findApache } from '../../tests/servers/apache.ts'
+import { findGrpcurl } from '../../tests/servers/grpcurl.ts'
 import { findMinio } from '../../tests/servers/minio.ts'
 import { findNginx } from '../../tests/servers/nginx.ts'
 import { findSwift } from '../../tests/servers/swift.ts'
@@ -13,7 +14,8 @@ if (process.argv.includes('--path')) {
   if ('missing' in minio) process.exitCode = 1
   else process.stdout.write(`${minio.path}\n`)
 } else {
-  for (const find of [findVersitygw, findSwift, findApache, findNginx]) tellMissing(await find())
+  const others = [findVersitygw, findSwift, findApache, findNginx, findGrpcurl]
+  for (const find of others) tellMissing(await find())
 }
 tellMissing(minio)
 

@@ -1,5 +1,6 @@
 import type { ConnectRouter } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
+import { CloudError } from '../../common/errors.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import { unknownVisitor } from './call.ts'
 import type { Visitor } from './call.ts'
@@ -7,7 +8,7 @@ import type { Request, Response } from './connections.ts'
 import type { Guard } from './guard-calls.ts'
 import { servePlain } from './plain-routes.ts'
 import type { PlainRoute } from './plain-routes.ts'
-import { refuseRoute, valuesOf } from './rest/refuse-route.ts'
+import { failRoute, refuseRoute, valuesOf } from './rest/refuse-route.ts'
 import { createRestGateway } from './rest/rest-gateway.ts'
 import type { RestService } from './rest/rest-gateway.ts'
 
@@ -47,6 +48,13 @@ export function createDispatcher({ log, services, plain, guard, ending }: Dispat
     const route = plain.get(path)
     if (route !== undefined) void servePlain(route, guard, request, response, visitor)
     else if (path.startsWith('/api/')) rest(request, response, visitor)
-    else adapter(request, response)
+    else {
+      try {
+        adapter(request, response)
+      } catch (caught) {
+        // Nothing that a client sends may end the service, such as a request without a host.
+        failRoute(guard, request, response, visitor, new CloudError('invalid', 'the request cannot be read', { cause: caught }))
+      }
+    }
   }
 }

@@ -17,6 +17,8 @@ import { UserService } from '../../../proto/gen/cloudmoor/v1/user_pb.js'
 import { VaultService } from '../../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { Health } from '../../../proto/gen/grpc/health/v1/health_pb.js'
 import { systemClock } from '../../common/clock.ts'
+import { ServerReflection } from '../../../proto/gen/grpc/reflection/v1/reflection_pb.js'
+import { ServerReflection as ServerReflectionAlpha } from '../../../proto/gen/grpc/reflection/v1alpha/reflection_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
@@ -59,6 +61,8 @@ import { descriptorOf } from './peer.ts'
 import { plainRoutes } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
+import { createReflection } from './reflection-handler.ts'
+import type { Reflection } from './reflection-handler.ts'
 import { failRoute } from './rest/refuse-route.ts'
 import type { ServiceControl } from './service-control.ts'
 import { sessionHandler } from './session-handler.ts'
@@ -192,7 +196,13 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(SessionService, sessionHandler(access, { instance, linkTo })),
   ]
   const names = contract.map((entry) => entry.service.typeName)
-  return [...contract, route(Health, healthHandler(names))]
+  const reflect = createReflection([...contract.map((entry) => entry.service), Health])
+  return [
+    ...contract,
+    route(Health, healthHandler(names)),
+    route(ServerReflection, { serverReflectionInfo: (requests) => reflectEach(requests, reflect) }),
+    route(ServerReflectionAlpha, { serverReflectionInfo: (requests) => reflectEach(requests, reflect) }),
+  ]
 }
 
 function liveFeeds({ mounts, places, log }: ApiParts) {
@@ -200,6 +210,10 @@ function liveFeeds({ mounts, places, log }: ApiParts) {
     progress: new LiveFeed(() => progressSource(mounts), log.write),
     logs: new LiveFeed(() => logSource(places.logs), log.write),
   }
+}
+
+async function* reflectEach<Request extends Parameters<Reflection>[0]>(requests: AsyncIterable<Request>, reflect: Reflection) {
+  for await (const originalRequest of requests) yield { originalRequest, messageResponse: reflect(originalRequest) }
 }
 
 /** A service with what it does, so that a list of them keeps its types. */

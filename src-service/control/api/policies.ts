@@ -23,8 +23,12 @@ export interface MethodPolicy {
   readonly deadlineMs: number | null
 }
 
-/** The health protocol is not ours and has no options: it tells nothing but up or down. */
-const openServices: ReadonlySet<string> = new Set(['grpc.health.v1.Health'])
+/** Protocols that are not ours and have no options: they tell up or down, and the contract, which everybody can read. */
+const openServices: ReadonlySet<string> = new Set([
+  'grpc.health.v1.Health',
+  'grpc.reflection.v1.ServerReflection',
+  'grpc.reflection.v1alpha.ServerReflection',
+])
 
 const cache = new WeakMap<DescMethod, MethodPolicy>()
 
