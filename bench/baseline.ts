@@ -12,7 +12,10 @@ const allowedRequests = 1.15
 
 /** Compares with the stored results and says what got worse. @returns whether all is well; also if nothing could be compared. */
 export function checkAgainst(stored: Results | null, now: Results, say: (line: string) => void): boolean {
-  if (stored === null) return true
+  if (stored === null) {
+    say('no stored results, so nothing was compared: run bench/run --full')
+    return true
+  }
   let well = true
   for (const row of scenarios(quickSizes, '').flatMap((scenario) => scenario.rows.filter((part) => isRow(part)))) {
     for (const distance of ['near', 'far'] as const) {

@@ -16,7 +16,7 @@ export async function writePage(stored: string): Promise<void> {
   const page = join(docs, 'performance.md')
   let text = await readFile(page, 'utf8')
   const parts = {
-    machine: results.machine,
+    machine: `${results.machine}.\n\n![CloudMoor against the best peer](performance.svg)`,
     near: markdown(tableOf(results, shown, 'near')),
     far: markdown(tableOf(results, shown, 'far')),
     costs: markdown(costTable(results, shown, 'near')),
