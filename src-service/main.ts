@@ -53,6 +53,7 @@ async function main(): Promise<void> {
   const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'info' })
 
   const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 10_000 })
+  for (const [name, value] of flags.settings) await store.settings.set(name, value)
   const keychain = createKeychain({ program: scriptArguments('./control/vault/keychain-thread', import.meta.url), env: process.env })
   const vault = createVault({
     ...{ table: store.vault, clock: systemClock, log: log.write, kind: places.kind },
@@ -107,6 +108,7 @@ async function main(): Promise<void> {
     web: await readWebSettings(store.settings, places.state, Date.now()),
     group: flags.system ? await groupOf(store.settings) : null,
     requests: store.requests,
+    settings: store.settings,
     service: life,
     onAlert: (listener) => {
       alertListeners.add(listener)

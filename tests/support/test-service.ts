@@ -62,6 +62,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     startedAt: 1_700_000_000_000,
     log,
     requests: store.requests,
+    settings: store.settings,
     providers,
     mounts,
     vault,

@@ -4,14 +4,20 @@ import { CreateMountRequestSchema } from '../../../proto/gen/cloudmoor/v1/mount_
 import type { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
-import { sightOf } from './call.ts'
+import { callerOf, sightOf } from './call.ts'
+import type { SettingTable } from '../store/store.ts'
 import type { CreateOnce } from './create-once.ts'
 import { changeableMountFields, readMountPatch, readMountSpec, writeMount } from './mount-wire.ts'
 import { pageOf } from './page.ts'
+import { checkPlace } from './place-rules.ts'
 import { checkMask, readDuration, readEtag } from './wire-values.ts'
 
 /** MountService in terms of `MountManager`. */
-export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImpl<typeof MountService> {
+export function mountHandler(
+  mounts: MountManager,
+  once: CreateOnce,
+  settings: Pick<SettingTable, 'get'>,
+): ServiceImpl<typeof MountService> {
   return {
     listMounts: async (request, context) => {
       const sight = sightOf(context)
@@ -22,8 +28,11 @@ export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImp
 
     getMount: async (request, { signal }) => ({ mount: writeMount(await mounts.get(request.id, signal)) }),
 
-    createMount: async (request, { signal }) => {
+    createMount: async (request, context) => {
+      const { signal } = context
       const spec = readMountSpec(request.mount ?? missing())
+      await checkPlace(settings, callerOf(context), 'mountRoots', spec.path)
+      await checkPlace(settings, callerOf(context), 'cacheRoots', spec.cacheDir)
       const comparable = clone(CreateMountRequestSchema, request)
       comparable.requestId = ''
       const id = await once.run('CreateMount', request.requestId, CreateMountRequestSchema, comparable, async (key) => {
@@ -39,6 +48,7 @@ export function mountHandler(mounts: MountManager, once: CreateOnce): ServiceImp
       checkMask(paths, changeableMountFields)
       if (paths.includes('labels') && !sightOf(context).whole)
         throw new CloudError('permission', 'labels say which grants cover a mount: changing them needs a grant over all mounts')
+      if (paths.includes('path')) await checkPlace(settings, callerOf(context), 'mountRoots', given.path)
       const stored = await mounts.get(given.id, signal)
       const patch = readMountPatch(given, paths, stored.record.options)
       return { mount: writeMount(await mounts.update(given.id, readEtag(given.etag), patch, signal)) }

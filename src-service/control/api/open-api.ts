@@ -24,7 +24,7 @@ import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
-import type { RequestTable } from '../store/store.ts'
+import type { RequestTable, SettingTable } from '../store/store.ts'
 import type { Access } from '../users/access.ts'
 import type { Role } from '../users/principal.ts'
 import type { Audit } from '../users/audit.ts'
@@ -82,6 +82,7 @@ export interface ApiParts {
   readonly startedAt: number
   readonly log: Log
   readonly requests: RequestTable
+  readonly settings: Pick<SettingTable, 'get'>
   readonly providers: Providers
   readonly mounts: MountManager
   readonly vault: Vault
@@ -183,7 +184,7 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, vault, service)),
     route(ProviderService, providerHandler(providers, once)),
     route(BrowseService, browseHandler(providers, mounts)),
-    route(MountService, mountHandler(mounts, once)),
+    route(MountService, mountHandler(mounts, once, parts.settings)),
     route(FileService, fileHandler(mounts)),
     route(TransferService, transferHandler(mounts)),
     route(LogService, logHandler(places.logs)),
