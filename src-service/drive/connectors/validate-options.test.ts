@@ -70,7 +70,7 @@ describe('options', () => {
 
 describe('descriptors', () => {
   test('are in one order, with one name each', () => {
-    expect(descriptors.map((descriptor) => descriptor.type)).toEqual(['local', 's3'])
+    expect(descriptors.map((descriptor) => descriptor.type)).toEqual(['local', 's3', 'webdav'])
   })
 
   test('are plain data', () => {
