@@ -5,6 +5,7 @@
 import { findApache } from '../../tests/servers/apache.ts'
 import { findGrpcurl } from '../../tests/servers/grpcurl.ts'
 import { findMinio } from '../../tests/servers/minio.ts'
+import { findMoto } from '../../tests/servers/moto.ts'
 import { findNginx } from '../../tests/servers/nginx.ts'
 import { findSwift } from '../../tests/servers/swift.ts'
 import { findVersitygw } from '../../tests/servers/versitygw.ts'
@@ -14,7 +15,7 @@ if (process.argv.includes('--path')) {
   if ('missing' in minio) process.exitCode = 1
   else process.stdout.write(`${minio.path}\n`)
 } else {
-  const others = [findVersitygw, findSwift, findApache, findNginx, findGrpcurl]
+  const others = [findVersitygw, findSwift, findApache, findNginx, findMoto, findGrpcurl]
   for (const find of others) tellMissing(await find())
 }
 tellMissing(minio)

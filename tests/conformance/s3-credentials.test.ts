@@ -1,4 +1,5 @@
 /** Every way to credentials, each with a session that a real server accepts or an emulator that says what it was sent. */
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import type { OpenConnector } from '../../src-service/drive/connectors/registry.ts'
 import { startMetadataServer } from '../servers/aws-metadata.ts'
 import { findMoto, startMoto } from '../servers/moto.ts'
+import { Installation } from '../support/installation.ts'
 import { makeMinioUser } from '../support/minio-user.ts'
 import { at, contentsAt, error, put, refusal, signal } from './candidate.ts'
 import { withMinio } from './s3-bench.ts'
@@ -51,6 +53,18 @@ withMinio((s3) => {
     test('environment', async () => {
       environment({ AWS_ACCESS_KEY_ID: s3.minio.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.minio.secretAccessKey })
       await opened({ ...place(), credentials: 'environment' }).check(signal)
+    })
+
+    test('environment of the service, in its worker', async ({ skip }) => {
+      if (!existsSync(join(import.meta.dirname, '../../dist/worker.js'))) skip('the bundles are not built: scripts/build')
+      environment({ AWS_ACCESS_KEY_ID: s3.minio.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.minio.secretAccessKey })
+      await using installation = await Installation.create()
+      await installation.account('here', { type: 's3', set: { ...place(), credentials: 'environment' }, secrets: {} })
+      expect(await installation.cloudmoor(['config', 'test', 'here'])).toContain("account 'here' works")
+      await installation.account('nowhere', { type: 's3', set: { ...place(), credentials: 'profile', profile: 'nobody' }, secrets: {} })
+      const refused = await installation.attempt(['config', 'test', 'nowhere'])
+      expect(refused.code).not.toBe(0)
+      expect(refused.stderr).toContain('credentials: ')
     })
 
     test('profile, and the chain that finds it', async () => {
