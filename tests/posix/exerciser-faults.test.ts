@@ -14,8 +14,8 @@ import { Installation, signal } from '../support/installation.ts'
 import { isProof, random, randomInt } from '../support/random.ts'
 import { compile, Exerciser } from './exerciser.ts'
 
-const rounds = isProof ? 200 : 10
-const limit = { timeout: isProof ? 3_600_000 : 180_000 }
+const rounds = 200
+const limit = { timeout: 3_600_000 }
 let scratch: string
 let program: string
 
@@ -105,13 +105,14 @@ class Trouble {
 }
 
 test('nothing is lost, whatever happens', limit, async ({ skip }) => {
+  if (!isProof) return skip('what fails depends on the moment: scripts/test --proof')
   const reason = await whyNoConnectionList()
   if (reason !== null) return skip(reason)
   const made = await proxiedDrive(['--option', 'writeBackSeconds=0', '--cache-size', '8M'])
   if ('missing' in made) return skip(made.missing)
   await using drive = made
   await mkdir(join(drive.mount, 'shared'))
-  const seeds = isProof ? [randomInt(1e9), randomInt(1e9)] : [21, 22]
+  const seeds = [randomInt(1e9), randomInt(1e9)]
   const running = await Promise.all(seeds.map((seed) => Exerciser.start(program, drive.mount, drive.installation.folder, seed, 0)))
   const trouble = new Trouble(drive)
   for (let round = 0; round < rounds; round++) await trouble.strike(round)
