@@ -6,7 +6,7 @@
 /** Levels of each room, top first: a folder imports only from lower levels (folders on one level do not see each other). */
 const rooms = {
   control: [['api'], ['mounts'], ['jobs', 'alerts', 'health', 'users', 'providers'], ['vault'], ['store']],
-  drive: [['worker'], ['fuse'], ['vfs'], ['cache'], ['connectors']],
+  drive: [['worker'], ['fuse', 'tasks'], ['vfs'], ['cache'], ['connectors']],
 }
 
 const isTest = '\\.test\\.ts$'
@@ -82,7 +82,7 @@ module.exports = {
       name: 'drive-parts-not-their-root',
       comment: 'The parts know the contract of the drive, never what wires them.',
       severity: 'error',
-      from: { path: '^src-service/drive/(fuse|vfs|cache|connectors)/', pathNot: isTest },
+      from: { path: '^src-service/drive/(fuse|tasks|vfs|cache|connectors)/', pathNot: isTest },
       to: { path: '^src-service/drive/[^/]+\\.ts$', pathNot: '^src-service/drive/drive-contract\\.ts$' },
     },
     {

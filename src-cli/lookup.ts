@@ -4,6 +4,8 @@ import type { Failure } from './failure.ts'
 import { notFoundFailure } from './failure.ts'
 import { nearest } from './nearest.ts'
 import type { Service } from './service.ts'
+import type { MountView } from './views.ts'
+import { mountView } from './views.ts'
 
 /** Every mount, by name. */
 export async function allMounts(service: Service): Promise<Mount[]> {
@@ -19,6 +21,16 @@ export async function allProviders(service: Service): Promise<Provider[]> {
     const page = await service.providers.listProviders({ pageSize: 1000, pageToken })
     return { items: page.providers, next: page.nextPageToken }
   })
+}
+
+/** The mount that a path lies in, the innermost one. Nothing is asked of the mounted folder itself. */
+export async function mountAround(service: Service, path: string): Promise<MountView> {
+  const around = (await allMounts(service))
+    .map(mountView)
+    .filter((mount) => path === mount.path || path.startsWith(mount.path === '/' ? '/' : `${mount.path}/`))
+    .sort((a, b) => b.path.length - a.path.length)[0]
+  if (around === undefined) throw notFoundFailure(`${path} lies in none of the mounts`, 'cloudmoor status lists them')
+  return around
 }
 
 /** The mount of this name. Throws a Failure that names the nearest. */

@@ -4,8 +4,11 @@ import { Command, Help } from 'commander'
 import type { Option } from 'commander'
 import type { Cli } from './cli.ts'
 import { addAuditCommands } from './commands/audit.ts'
+import { addCacheCommands } from './commands/cache.ts'
 import { addConfigCommands } from './commands/config.ts'
+import { addConflictCommands } from './commands/conflicts.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
+import { addFileCommands } from './commands/files.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMountCommands } from './commands/mount.ts'
 import { addServiceCommands } from './commands/service.ts'
@@ -33,7 +36,10 @@ export function buildProgram(cli: Cli): Command {
   addConfigCommands(program, cli)
   addMountCommands(program, cli)
   addStatusCommand(program, cli)
+  addFileCommands(program, cli)
+  addCacheCommands(program, cli)
   addTransferCommands(program, cli)
+  addConflictCommands(program, cli)
   addLogsCommand(program, cli)
   addDoctorCommand(program, cli)
   addServiceCommands(program, cli)

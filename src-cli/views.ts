@@ -1,6 +1,10 @@
 /** What `--json` prints of a resource. These shapes are documented in docs/cli.md: add to them, change nothing. */
 import type { Timestamp } from '@bufbuild/protobuf/wkt'
 import { timestampDate } from '@bufbuild/protobuf/wkt'
+import type { Conflict, ConflictVersion } from '../proto/gen/cloudmoor/v1/conflict_pb.js'
+import { ConflictKind } from '../proto/gen/cloudmoor/v1/conflict_pb.js'
+import type { File } from '../proto/gen/cloudmoor/v1/file_pb.js'
+import { FileState, FileType } from '../proto/gen/cloudmoor/v1/file_pb.js'
 import type { LogEntry } from '../proto/gen/cloudmoor/v1/log_pb.js'
 import { LogLevel } from '../proto/gen/cloudmoor/v1/log_pb.js'
 import type { Mount } from '../proto/gen/cloudmoor/v1/mount_pb.js'
@@ -136,6 +140,65 @@ export function transferView(transfer: Transfer, mountName: string): TransferVie
     tries: transfer.tries,
     nextTry: isoTime(transfer.nextTryTime),
     reason: transfer.reason,
+  }
+}
+
+export interface ConflictVersionView {
+  readonly path: string
+  readonly size: number
+  readonly modified: string | null
+}
+
+export interface ConflictView {
+  readonly id: string
+  readonly mount: string
+  readonly path: string
+  readonly kind: string
+  readonly detected: string | null
+  readonly mine: ConflictVersionView
+  /** Null: nothing is there, or it is not known now. */
+  readonly theirs: ConflictVersionView | null
+}
+
+export function conflictView(conflict: Conflict, mountName: string): ConflictView {
+  const { id, path, theirs } = conflict
+  return {
+    id,
+    mount: mountName,
+    path,
+    kind: word(ConflictKind, conflict.kind),
+    detected: isoTime(conflict.detectTime),
+    mine: conflictVersionView(conflict.mine),
+    theirs: theirs === undefined ? null : conflictVersionView(theirs),
+  }
+}
+
+function conflictVersionView(version: ConflictVersion | undefined): ConflictVersionView {
+  return { path: version?.path ?? '', size: Number(version?.size ?? 0), modified: isoTime(version?.modifyTime) }
+}
+
+export interface FileView {
+  readonly path: string
+  readonly name: string
+  readonly type: string
+  readonly size: number
+  readonly localBytes: number
+  readonly modified: string | null
+  readonly state: string
+  readonly reason: string
+}
+
+/** @param root the mounted folder: a view's path is absolute */
+export function fileView(file: File, root: string): FileView {
+  return {
+    path: `${root}/${file.path}`,
+    name: file.name,
+    type: word(FileType, file.type),
+    size: Number(file.size),
+    localBytes: Number(file.localBytes),
+    modified: isoTime(file.modifyTime),
+    state: word(FileState, file.state),
+    reason: file.reason,
   }
 }
 

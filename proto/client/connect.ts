@@ -4,6 +4,8 @@ import { createConnectTransport, createGrpcTransport, Http2SessionManager } from
 import { connect } from 'node:net'
 import { AuditService } from '../gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
+import { CacheService } from '../gen/cloudmoor/v1/cache_pb.js'
+import { ConflictService } from '../gen/cloudmoor/v1/conflict_pb.js'
 import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
@@ -23,6 +25,8 @@ export interface ServiceConnection {
   readonly mounts: Client<typeof MountService>
   readonly files: Client<typeof FileService>
   readonly transfers: Client<typeof TransferService>
+  readonly conflicts: Client<typeof ConflictService>
+  readonly cache: Client<typeof CacheService>
   readonly logs: Client<typeof LogService>
   readonly vault: Client<typeof VaultService>
   readonly users: Client<typeof UserService>
@@ -50,6 +54,8 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     mounts: createClient(MountService, transport),
     files: createClient(FileService, transport),
     transfers: createClient(TransferService, transport),
+    conflicts: createClient(ConflictService, transport),
+    cache: createClient(CacheService, transport),
     logs: createClient(LogService, transport),
     vault: createClient(VaultService, transport),
     users: createClient(UserService, transport),

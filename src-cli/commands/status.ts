@@ -5,9 +5,9 @@ import { FileState, FileType } from '../../proto/gen/cloudmoor/v1/file_pb.js'
 import { checkTable, checkView } from '../capability-sheet.ts'
 import type { Cli } from '../cli.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { Failure, notFoundFailure } from '../failure.ts'
+import { Failure } from '../failure.ts'
 import { leftMounts } from '../left-mounts.ts'
-import { allMounts } from '../lookup.ts'
+import { allMounts, mountAround } from '../lookup.ts'
 import { facts, safe, show } from '../output.ts'
 import type { Service } from '../service.ts'
 import { formatDuration, formatSize } from '../sizes.ts'
@@ -126,17 +126,8 @@ async function pictureNow(cli: Cli): Promise<string> {
   }
 }
 
-/** The mount that a path lies in, the innermost one. Nothing is asked of the mounted folder itself. */
-async function mountAround(service: Service, path: string): Promise<MountView> {
-  const around = (await allMounts(service))
-    .map(mountView)
-    .filter((mount) => path === mount.path || path.startsWith(mount.path === '/' ? '/' : `${mount.path}/`))
-    .sort((a, b) => b.path.length - a.path.length)[0]
-  if (around === undefined) throw notFoundFailure(`${path} lies in none of the mounts`, 'cloudmoor status lists them')
-  return around
-}
-
-async function fileStatus(cli: Cli, service: Service, path: string): Promise<void> {
+/** How one file or folder is. @param path absolute */
+export async function fileStatus(cli: Cli, service: Service, path: string): Promise<void> {
   const mount = await mountAround(service, path)
   const file = await service.files.getFileState({ mountId: mount.id, path: relative(mount.path, path) })
   const view = {

@@ -1,15 +1,6 @@
 import type { StartReport } from './cache/blobs/start-report.ts'
 import type { UploadQueue } from './cache/sync.ts'
 import type { Tree } from './cache/tree.ts'
-import type { Transfer } from './drive-contract.ts'
-
-interface QuarantineRow {
-  readonly id: number
-  readonly path: Buffer
-  readonly file: string
-  readonly size: number
-  readonly reason: string
-}
 
 /**
  * Puts names right after a power loss. A file that was never fsynced and that the provider never had is nothing now: its name goes
@@ -34,22 +25,4 @@ export function repairNames(tree: Tree, queue: UploadQueue, report: StartReport,
     }
     for (const { node, now } of report.unproved) if (now !== 'nothing' && tree.node(node) !== undefined) queue.nodeChanged(node)
   })
-}
-
-/** What lies in quarantine, as transfers that wait for a person. */
-export function quarantined(tree: Tree, limit: number): Transfer[] {
-  const rows = tree.database.sql
-    .prepare<[number], QuarantineRow>('SELECT id, path, file, size, reason FROM quarantine ORDER BY id LIMIT ?')
-    .all(limit)
-  return rows.map((row) => ({
-    id: -row.id,
-    path: row.path.toString(),
-    direction: 'upload',
-    state: 'parked',
-    size: row.size,
-    done: 0,
-    tries: 0,
-    nextTryAt: 0,
-    reason: `never synced before a power loss; its bytes are kept in quarantine/${row.file}`,
-  }))
 }

@@ -1,3 +1,4 @@
+import type { DriveCall, DriveCalls } from '../common/frames/drive-calls.ts'
 import type { Filesystem } from './vfs/filesystem.ts'
 import type { CapabilityCheck } from './connectors/connector.ts'
 import type { Notifier } from './cache/notifier.ts'
@@ -30,6 +31,8 @@ export interface Drive {
   fileState(path: string): Promise<FileStatus>
   /** Files waiting, moving and parked, in the order in which they will go; at most `limit`. */
   transfers(limit: number): readonly Transfer[]
+  /** What people ask without the mounted folder: files, conflicts, cache. */
+  answer(request: DriveCall): Promise<DriveCalls[keyof DriveCalls]['result']>
   /** Tries parked and waiting items now. */
   retry(transferId: number | 'all'): void
   /** Uploads what is queued without waiting for quiet; resolves when the queue is empty or rejects when the signal ends it. */

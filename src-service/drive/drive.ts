@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '../common/clock.ts'
 import { loadNative } from '../common/native/load-native.ts'
 import { wallTime } from '../common/wall-time.ts'
-import { quarantined, repairNames } from './after-power-loss.ts'
+import { repairNames } from './after-power-loss.ts'
 import { openContents } from './cache/blobs/open-contents.ts'
 import type { Contents } from './cache/contents.ts'
 import { currentBootId, type DriveDatabase, openDriveDatabase } from './cache/database.ts'
@@ -20,10 +20,12 @@ import type { Connector } from './connectors/connector.ts'
 import { openConnector } from './connectors/registry.ts'
 import { contentsHost } from './contents-host.ts'
 import type { Drive, DriveOptions, DriveStatus } from './drive-contract.ts'
-import { FileStates } from './file-states.ts'
 import { NodeLifetime } from './node-lifetime.ts'
 import { PathLengths } from './path-lengths.ts'
 import { ProviderSpace } from './provider-space.ts'
+import { FileStates } from './tasks/file-states.ts'
+import { Paths } from './tasks/paths.ts'
+import { openTasks } from './tasks/tasks.ts'
 import { Throttled } from './throttled.ts'
 import type { Notifier } from './cache/notifier.ts'
 import type { Backing } from './vfs/passthrough.ts'
@@ -137,7 +139,18 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     backingOf(options),
     () => space.stats(),
   )
-  const states = new FileStates({ tree, contents, listings, queue, connector })
+  const paths = new Paths(tree, listings)
+  const states = new FileStates({ paths, contents, queue, connector })
+  const { settings, onChange } = parts
+  const tasks = openTasks(
+    {
+      ...{ database, tree, contents, listings, queue, filesystem, paths, states, onChange },
+      notifier: () => notifier,
+      settings: { ...settings, folder: options.folder },
+    },
+    systemClock,
+    (message, reason) => options.log('warn', message, { reason }),
+  )
 
   return {
     mountId: options.mountId,
@@ -164,14 +177,15 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       changes.listen(listener)
     },
     fileState: (path) => states.of(path),
-    transfers: (limit) => [...queue.transfers(limit), ...quarantined(tree, limit)].slice(0, limit),
+    transfers: (limit) => queue.transfers(limit),
+    answer: (request) => tasks.answer(request),
     retry: (id) => {
       queue.retry(id)
     },
     drain: (signal) => queue.drain(signal),
     async close() {
       changes.stop()
-      await Promise.all([queue.close(), listings.close(), reachability.close()])
+      await Promise.all([tasks.close(), queue.close(), listings.close(), reachability.close()])
       await closeRest(contents, connector, database)
     },
   }

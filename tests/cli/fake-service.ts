@@ -4,6 +4,10 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
 import type { ServiceConnection } from '../../proto/client/connect.ts'
 import { BrowseService } from '../../proto/gen/cloudmoor/v1/browse_pb.js'
+import { CacheService } from '../../proto/gen/cloudmoor/v1/cache_pb.js'
+import type { ConflictSchema } from '../../proto/gen/cloudmoor/v1/conflict_pb.js'
+import { ConflictKind, ConflictService } from '../../proto/gen/cloudmoor/v1/conflict_pb.js'
+import type { FileSchema } from '../../proto/gen/cloudmoor/v1/file_pb.js'
 import { FileService, FileState, FileType } from '../../proto/gen/cloudmoor/v1/file_pb.js'
 import { LogLevel, LogService } from '../../proto/gen/cloudmoor/v1/log_pb.js'
 import type { MountSchema, StopMountRequest, UpdateMountRequest } from '../../proto/gen/cloudmoor/v1/mount_pb.js'
@@ -117,6 +121,33 @@ const passphraseSlot: MessageInitShape<typeof VaultSlotSchema> = {
   createTime: at,
 }
 
+const unproved: MessageInitShape<typeof ConflictSchema> = {
+  id: 'q1',
+  mountId: 'm-1',
+  path: 'a.raw',
+  kind: ConflictKind.UNPROVED,
+  detectTime: at,
+  mine: { path: 'quarantine/17.2', size: 3_145_728n, modifyTime: at },
+  theirs: { path: 'a.raw', size: 1_048_576n, modifyTime: at },
+}
+
+const rawFile: MessageInitShape<typeof FileSchema> = {
+  path: '2026/a.raw',
+  name: 'a.raw',
+  type: FileType.FILE,
+  size: 3_145_728n,
+  localBytes: 1_048_576n,
+  modifyTime: at,
+  state: FileState.CACHED,
+}
+const folder2026: MessageInitShape<typeof FileSchema> = {
+  path: '2026',
+  name: '2026',
+  type: FileType.FOLDER,
+  modifyTime: at,
+  state: FileState.PINNED,
+}
+
 /** An error as the service makes it. */
 export function refusal(code: Code, reason: string, message: string, hint = ''): ConnectError {
   const info = { desc: ErrorInfoSchema, value: { reason, domain: 'cloudmoor', metadata: hint === '' ? {} : { hint } } }
@@ -197,6 +228,22 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
         localOnly: ['owner', 'mode'],
         sheet: [],
       }),
+      listFiles: () => ({ files: [folder2026, rawFile] }),
+      searchFiles: () => ({ files: [rawFile] }),
+      pinFile: () => ({ files: 2n }),
+      freeFile: () => ({ freedBytes: 3_145_728n, keptFiles: 1n }),
+      renameFile: () => ({}),
+      removeFile: () => {
+        throw refusal(Code.FailedPrecondition, 'NOT_EMPTY', 'the folder is not empty')
+      },
+    })
+    service(CacheService, {
+      getCacheUsage: () => ({ bytes: 1_610_612_736n, limit: 10n * 1024n ** 3n, dirtyBytes: 5_242_880n, pinnedBytes: 0n }),
+      clearCache: () => ({ freedBytes: 1_605_369_856n, keptFiles: 2n }),
+    })
+    service(ConflictService, {
+      listConflicts: () => ({ conflicts: [unproved] }),
+      resolveConflict: () => ({ path: 'a.raw' }),
     })
     service(TransferService, {
       listTransfers: () => ({
@@ -224,6 +271,11 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
         unavailableMountIds: ['m-2'],
       }),
       retryTransfers: () => ({}),
+      confirmSafe: () => ({
+        onDisk: true,
+        uploaded: false,
+        mounts: [{ mountId: 'm-1', onDisk: true, uploaded: false, pendingFiles: 3n, pendingBytes: 5_242_880n, conflicts: 1n }],
+      }),
     })
     service(VaultService, {
       getVault: () => ({
@@ -296,6 +348,8 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
     mounts: createClient(MountService, transport),
     files: createClient(FileService, transport),
     transfers: createClient(TransferService, transport),
+    conflicts: createClient(ConflictService, transport),
+    cache: createClient(CacheService, transport),
     logs: createClient(LogService, transport),
     close: () => undefined,
   }

@@ -69,6 +69,7 @@ const upward: readonly [lower: string, upper: string][] = [
   ['control/vault', 'control/providers'],
   ['control/store', 'control/api'],
   ['drive/fuse', 'drive/worker'],
+  ['drive/tasks', 'drive/worker'],
   ['drive/vfs', 'drive/fuse'],
   ['drive/cache', 'drive/vfs'],
   ['drive/connectors', 'drive/cache'],

@@ -46,6 +46,7 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
     onChange: () => {},
     fileState: (path) =>
       Promise.resolve({ path, state: 'cached', type: 'file', size: 0, localBytes: 0, reason: '', localOnly: [], sheet: [] }),
+    answer: () => Promise.reject(new Error('not in this test')),
     transfers: () => [],
     retry: () => {},
     drain: async (signal) => {

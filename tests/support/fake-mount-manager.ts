@@ -1,4 +1,5 @@
 import { CloudError } from '../../src-service/common/errors.ts'
+import type { DriveCalls } from '../../src-service/common/frames/drive-calls.ts'
 import type { CapabilityCheck } from '../../src-service/control/providers/account.ts'
 import type { Mount, MountEvent, MountManager, MountStatus, Transfer } from '../../src-service/control/mounts/mount-manager-contract.ts'
 import type { MountRecord, OptionValue } from '../../src-service/control/store/records.ts'
@@ -9,6 +10,8 @@ export interface FakeMountManager extends MountManager {
   /** Answers of `probe`. */
   onProbe: MountManager['probe']
   transfersOf: (id: string) => readonly Transfer[]
+  /** Answers of `ask`; null for those that are not given. */
+  answers: { [C in keyof DriveCalls]?: DriveCalls[C]['result'] }
 }
 
 export function createFakeMountManager(table: MountTable): FakeMountManager {
@@ -35,6 +38,7 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
   const fake: FakeMountManager = {
     onProbe: () => Promise.resolve<CapabilityCheck[]>([{ name: 'write', result: 'yes', detail: '' }]),
     transfersOf: () => [],
+    answers: {},
     list: async () => (await table.list()).map(view),
     get: async (id) => view(await table.get(id)),
     create: async (spec, request) => {
@@ -84,6 +88,10 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     },
     retry: async (id) => {
       await table.get(id)
+    },
+    ask: async (id, call) => {
+      await table.get(id)
+      return fake.answers[call] ?? null
     },
     probe: (account, remoteRoot, signal) => fake.onProbe(account, remoteRoot, signal),
     browse: () => Promise.resolve({ entries: [{ name: 'a', folder: true, size: 0, modifiedAt: null }], truncated: false }),

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import type { DriveDatabase } from '../../src-service/drive/cache/database.ts'
-import { schema, schemaVersion } from '../../src-service/drive/cache/schema.ts'
+import { additions, schema, schemaVersion } from '../../src-service/drive/cache/schema.ts'
 
 /** A mount's database without its checkpoint thread and without fsync, so that a test may open hundreds. Rules of transactions as in the real one. */
 export function openPlainDatabase(path: string): DriveDatabase {
@@ -8,7 +8,7 @@ export function openPlainDatabase(path: string): DriveDatabase {
   sql.pragma('journal_mode = WAL')
   sql.pragma('synchronous = OFF')
   if (Number(sql.pragma('user_version', { simple: true })) === 0)
-    sql.exec(`BEGIN; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`)
+    sql.exec(`BEGIN; ${schema} ${additions} PRAGMA user_version = ${schemaVersion}; COMMIT;`)
   let depth = 0
   let pending: (() => void)[] = []
   return {

@@ -4,6 +4,7 @@
  * The first message (`Hello`) and the taking over of mounts are frozen: see adoption.ts. Everything here may change
  * between versions, because a worker of another version is only adopted and then replaced.
  */
+import type { DriveCall, DriveCalls } from './drive-calls.ts'
 import type { SlabGeometry } from '../native/native.ts'
 
 /** service -> worker: parameters and result of each method. */
@@ -24,6 +25,8 @@ export interface Methods {
   transfers: { params: OfMount & { readonly limit: number }; result: readonly Transfer[] }
   /** What the drive has done since it was opened. */
   metrics: { params: OfMount; result: DriveMetrics }
+  /** Files, conflicts and cache of one drive. */
+  drive: { params: OfMount & { readonly request: DriveCall }; result: DriveCalls[keyof DriveCalls]['result'] }
   retry: { params: OfMount & { readonly transferId: number | 'all' }; result: Nothing }
   /** Tries an account without a drive: check and measure. */
   probe: { params: Account & { readonly write: boolean }; result: ProbeResult }

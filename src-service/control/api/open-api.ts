@@ -4,6 +4,8 @@ import type { Socket } from 'node:net'
 import { AuditService } from '../../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
+import { CacheService } from '../../../proto/gen/cloudmoor/v1/cache_pb.js'
+import { ConflictService } from '../../../proto/gen/cloudmoor/v1/conflict_pb.js'
 import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { MetricsService } from '../../../proto/gen/cloudmoor/v1/metrics_pb.js'
@@ -35,6 +37,8 @@ import { createCallAudit } from './audit-calls.ts'
 import { auditHandler } from './audit-handler.ts'
 import { browseHandler } from './browse-handler.ts'
 import { bySocket, unknownVisitor } from './call.ts'
+import { cacheHandler } from './cache-handler.ts'
+import { conflictHandler } from './conflict-handler.ts'
 import { createOnce } from './create-once.ts'
 import { eventHandler } from './event-handler.ts'
 import type { EventBus } from './events/event-bus.ts'
@@ -186,6 +190,8 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(BrowseService, browseHandler(providers, mounts)),
     route(MountService, mountHandler(mounts, once, parts.settings)),
     route(FileService, fileHandler(mounts)),
+    route(CacheService, cacheHandler(mounts)),
+    route(ConflictService, conflictHandler(mounts)),
     route(TransferService, transferHandler(mounts)),
     route(LogService, logHandler(places.logs)),
     route(VaultService, vaultHandler(vault, mounts)),

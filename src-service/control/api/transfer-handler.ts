@@ -2,9 +2,10 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { TransferKind, TransferState } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import type { TransferSchema, TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
-import { CloudError } from '../../common/errors.ts'
+import type { CloudError } from '../../common/errors.ts'
+import type { Safety } from '../../common/frames/drive-calls.ts'
 import type { MountManager, Transfer } from '../mounts/mount-manager-contract.ts'
-import { sightOf } from './call.ts'
+import { askMounts } from './ask-mounts.ts'
 import { readInteger, readLimit, writeTime } from './wire-values.ts'
 
 const kinds: Readonly<Record<Transfer['direction'], TransferKind>> = {
@@ -24,18 +25,11 @@ const states: Readonly<Record<Transfer['state'], TransferState>> = {
 export function transferHandler(mounts: MountManager): ServiceImpl<typeof TransferService> {
   return {
     listTransfers: async (request, context) => {
-      const { signal } = context
-      const sight = sightOf(context)
       const limit = readLimit('limit', request.limit, 100, 1000)
-      if (request.mountId !== '') {
-        const transfers = await mounts.transfers(request.mountId, limit, signal)
-        return { transfers: transfers.map((transfer) => writeTransfer(request.mountId, transfer)) }
-      }
-      const ids = (await mounts.list(signal)).map((mount) => mount.record.id).filter((id) => sight.mount(id))
-      const answers = await Promise.all(ids.map((id) => askOne(mounts, id, limit, signal)))
+      const answers = await askMounts(mounts, request.mountId, context, (id) => mounts.transfers(id, limit, context.signal))
       return {
-        transfers: answers.flatMap(({ id, transfers }) => (transfers ?? []).map((transfer) => writeTransfer(id, transfer))),
-        unavailableMountIds: answers.filter(({ transfers }) => transfers === null).map(({ id }) => id),
+        transfers: answers.flatMap(({ id, answer }) => (answer ?? []).map((transfer) => writeTransfer(id, transfer))),
+        unavailableMountIds: answers.filter(({ error }) => error !== null).map(({ id }) => id),
       }
     },
 
@@ -44,17 +38,25 @@ export function transferHandler(mounts: MountManager): ServiceImpl<typeof Transf
       await mounts.retry(request.mountId, transferId, signal)
       return {}
     },
+
+    confirmSafe: async (request, context) => {
+      const ask = (id: string) => mounts.ask(id, 'confirmSafe', {}, context.signal)
+      const answers = await askMounts(mounts, request.mountId, context, ask)
+      const safe = answers.map(({ id, answer, error }) => writeSafety(id, error === null ? (answer ?? allSafe) : unknown(error)))
+      return { onDisk: safe.every((mount) => mount.onDisk), uploaded: safe.every((mount) => mount.uploaded), mounts: safe }
+    },
   }
 }
 
-/** Null = the mount cannot be asked now. */
-async function askOne(mounts: MountManager, id: string, limit: number, signal: AbortSignal) {
-  try {
-    return { id, transfers: await mounts.transfers(id, limit, signal) }
-  } catch (caught) {
-    if (CloudError.from(caught).kind === 'internal') throw caught
-    return { id, transfers: null }
-  }
+/** Of a mount that was never up. */
+const allSafe: Safety = { onDisk: true, uploaded: true, files: 0, bytes: 0, conflicts: 0, reason: '' }
+
+function unknown(error: CloudError): Safety {
+  return { ...allSafe, onDisk: false, uploaded: false, reason: error.message }
+}
+
+function writeSafety(mountId: string, { onDisk, uploaded, files, bytes, conflicts, reason }: Safety) {
+  return { mountId, onDisk, uploaded, pendingFiles: BigInt(files), pendingBytes: BigInt(bytes), conflicts: BigInt(conflicts), reason }
 }
 
 /** A transfer as the wire has it. */

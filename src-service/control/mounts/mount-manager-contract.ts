@@ -1,5 +1,6 @@
 import type { DriveMetrics } from '../../common/frames/messages.ts'
 import type { Account, AccountProber, CapabilityCheck } from '../providers/account.ts'
+import type { DriveCalls } from '../../common/frames/drive-calls.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 
 /**
@@ -29,6 +30,13 @@ export interface MountManager extends AccountProber {
   retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void>
   /** What its worker has done since it started; null = none runs. */
   metrics(id: string, signal: AbortSignal): Promise<DriveMetrics | null>
+  /** Asks the drive of a mount, mounted or not. Null: the mount was never up. */
+  ask<C extends keyof DriveCalls>(
+    id: string,
+    call: C,
+    params: DriveCalls[C]['params'],
+    signal: AbortSignal,
+  ): Promise<DriveCalls[C]['result'] | null>
   /** One folder of an account, at most `limit` entries. */
   browse(account: Account, path: string, limit: number, signal: AbortSignal): Promise<FolderPage>
   /** What is missing on this machine for mounting. */

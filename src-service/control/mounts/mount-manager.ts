@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import type { Method, Methods } from '../../common/frames/messages.ts'
+import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
 import type { PlaceHints, Places } from '../../common/paths.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
@@ -45,6 +46,8 @@ export interface ServiceMounts extends MountManager {
 }
 
 const askMs = 30_000
+/** Bytes may have to be copied, or a tree be walked; the deadline of the call ends it earlier. */
+const taskMs = 600_000
 const settleMs = 15_000
 
 export function createMountManager(parts: MountManagerParts): ServiceMounts {
@@ -147,6 +150,17 @@ class Mounts implements ServiceMounts {
     await this.#ask(this.#mount(id), 'retry', { mountId: id, transferId }, signal, () => ({}))
   }
 
+  async ask<C extends keyof DriveCalls>(
+    id: string,
+    call: C,
+    params: DriveCalls[C]['params'],
+    signal: AbortSignal,
+  ): Promise<DriveCalls[C]['result'] | null> {
+    const request = { call, ...params } as DriveCall
+    const answer = await this.#ask(this.#mount(id), 'drive', { mountId: id, request }, signal, () => null, taskMs)
+    return answer
+  }
+
   probe(...args: Parameters<MountManager['probe']>): ReturnType<MountManager['probe']> {
     return this.#parts.accounts.probe(...args)
   }
@@ -247,9 +261,10 @@ class Mounts implements ServiceMounts {
     params: Methods[M]['params'],
     signal: AbortSignal,
     never: () => T,
+    deadlineMs = askMs,
   ): Promise<Methods[M]['result'] | T> {
-    if (!mount.isAtRest) return mount.supervisor.call(method, params, askMs, signal)
-    return this.#borrow<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, askMs))
+    if (!mount.isAtRest) return mount.supervisor.call(method, params, deadlineMs, signal)
+    return this.#borrow<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, deadlineMs))
   }
 
   async #borrow<T>(mount: ManagedMount, signal: AbortSignal, never: () => T, work: Parameters<typeof withDrive<T>>[4]): Promise<T> {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../common/errors.ts'
-import { schema, schemaVersion } from './schema.ts'
+import { additions, schema, schemaVersion } from './schema.ts'
 
 /** The mount's SQLite file with its transactions. One connection, used from the worker's event loop alone. */
 export interface DriveDatabase {
@@ -119,6 +119,7 @@ function open(path: string): Database.Database {
     if (version === 0) {
       sql.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`)
     }
+    sql.exec(additions)
     return sql
   } catch (error) {
     sql?.close()

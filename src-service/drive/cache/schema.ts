@@ -119,3 +119,16 @@ CREATE TABLE quarantine (id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NUL
 -- Ids 1 and 2 of names are '.' and '..'.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('name', 2);
 `
+
+/** Added since: made in databases that lack it. What an earlier version of the program does not know it leaves alone. */
+export const additions = `
+-- Names that our side of a conflict was given. Settled when the name is another one, or gone.
+CREATE TABLE IF NOT EXISTS conflict (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name INTEGER NOT NULL,             -- name.id of our version
+  mine BLOB NOT NULL,                -- the name it was given
+  theirs BLOB NOT NULL,              -- the name it had, in the same folder
+  at INTEGER NOT NULL                -- ms since 1970
+);
+CREATE INDEX IF NOT EXISTS node_pinned ON node (id) WHERE pinned = 1;
+`

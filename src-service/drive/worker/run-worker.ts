@@ -151,6 +151,8 @@ class MountWorker implements WorkerTasks {
         return this.#hosted(request.params.mountId).drive.fileState(request.params.path)
       case 'transfers':
         return this.#hosted(request.params.mountId).drive.transfers(request.params.limit)
+      case 'drive':
+        return this.#hosted(request.params.mountId).drive.answer(request.params.request)
       case 'retry': {
         this.#hosted(request.params.mountId).drive.retry(request.params.transferId)
         return

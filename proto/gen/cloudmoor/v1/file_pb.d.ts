@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { CapabilityCheck } from "./provider_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file cloudmoor/v1/file.proto.
@@ -107,6 +108,435 @@ export declare type GetFileStateResponse = Message<"cloudmoor.v1.GetFileStateRes
  * Use `create(GetFileStateResponseSchema)` to create a new message.
  */
 export declare const GetFileStateResponseSchema: GenMessage<GetFileStateResponse>;
+
+/**
+ * A file or folder in a list.
+ *
+ * @generated from message cloudmoor.v1.File
+ */
+export declare type File = Message<"cloudmoor.v1.File"> & {
+  /**
+   * Path below the mounted folder.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Its last name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * What it is.
+   *
+   * @generated from field: cloudmoor.v1.FileType type = 3;
+   */
+  type: FileType;
+
+  /**
+   * Bytes.
+   *
+   * @generated from field: uint64 size = 4;
+   */
+  size: bigint;
+
+  /**
+   * When its contents were changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp modify_time = 5;
+   */
+  modifyTime?: Timestamp | undefined;
+
+  /**
+   * Where its contents are.
+   *
+   * @generated from field: cloudmoor.v1.FileState state = 6;
+   */
+  state: FileState;
+
+  /**
+   * Bytes of its contents that are on this machine.
+   *
+   * @generated from field: uint64 local_bytes = 7;
+   */
+  localBytes: bigint;
+
+  /**
+   * Why, where the state alone does not say.
+   *
+   * @generated from field: string reason = 8;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.File.
+ * Use `create(FileSchema)` to create a new message.
+ */
+export declare const FileSchema: GenMessage<File>;
+
+/**
+ * Which folder.
+ *
+ * @generated from message cloudmoor.v1.ListFilesRequest
+ */
+export declare type ListFilesRequest = Message<"cloudmoor.v1.ListFilesRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Path below the mounted folder, `a/b`; empty = the folder itself.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Most entries in the answer; 0 = 100, at most 1,000.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty = the first.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.ListFilesRequest.
+ * Use `create(ListFilesRequestSchema)` to create a new message.
+ */
+export declare const ListFilesRequestSchema: GenMessage<ListFilesRequest>;
+
+/**
+ * A page of files.
+ *
+ * @generated from message cloudmoor.v1.ListFilesResponse
+ */
+export declare type ListFilesResponse = Message<"cloudmoor.v1.ListFilesResponse"> & {
+  /**
+   * Files and folders.
+   *
+   * @generated from field: repeated cloudmoor.v1.File files = 1;
+   */
+  files: File[];
+
+  /**
+   * For the next page; empty = this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.ListFilesResponse.
+ * Use `create(ListFilesResponseSchema)` to create a new message.
+ */
+export declare const ListFilesResponseSchema: GenMessage<ListFilesResponse>;
+
+/**
+ * What to look for.
+ *
+ * @generated from message cloudmoor.v1.SearchFilesRequest
+ */
+export declare type SearchFilesRequest = Message<"cloudmoor.v1.SearchFilesRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Only below this folder; empty = everywhere.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Part of a name; at least one character.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * Most entries in the answer; 0 = 100, at most 1,000.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty = the first.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.SearchFilesRequest.
+ * Use `create(SearchFilesRequestSchema)` to create a new message.
+ */
+export declare const SearchFilesRequestSchema: GenMessage<SearchFilesRequest>;
+
+/**
+ * A page of what was found.
+ *
+ * @generated from message cloudmoor.v1.SearchFilesResponse
+ */
+export declare type SearchFilesResponse = Message<"cloudmoor.v1.SearchFilesResponse"> & {
+  /**
+   * Files and folders.
+   *
+   * @generated from field: repeated cloudmoor.v1.File files = 1;
+   */
+  files: File[];
+
+  /**
+   * For the next page; empty = this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.SearchFilesResponse.
+ * Use `create(SearchFilesResponseSchema)` to create a new message.
+ */
+export declare const SearchFilesResponseSchema: GenMessage<SearchFilesResponse>;
+
+/**
+ * What to keep here.
+ *
+ * @generated from message cloudmoor.v1.PinFileRequest
+ */
+export declare type PinFileRequest = Message<"cloudmoor.v1.PinFileRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Path below the mounted folder.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * No longer; what is here stays until room is needed.
+   *
+   * @generated from field: bool unpin = 3;
+   */
+  unpin: boolean;
+};
+
+/**
+ * Describes the message cloudmoor.v1.PinFileRequest.
+ * Use `create(PinFileRequestSchema)` to create a new message.
+ */
+export declare const PinFileRequestSchema: GenMessage<PinFileRequest>;
+
+/**
+ * How much that is.
+ *
+ * @generated from message cloudmoor.v1.PinFileResponse
+ */
+export declare type PinFileResponse = Message<"cloudmoor.v1.PinFileResponse"> & {
+  /**
+   * Files that are known so far.
+   *
+   * @generated from field: uint64 files = 1;
+   */
+  files: bigint;
+};
+
+/**
+ * Describes the message cloudmoor.v1.PinFileResponse.
+ * Use `create(PinFileResponseSchema)` to create a new message.
+ */
+export declare const PinFileResponseSchema: GenMessage<PinFileResponse>;
+
+/**
+ * What to drop.
+ *
+ * @generated from message cloudmoor.v1.FreeFileRequest
+ */
+export declare type FreeFileRequest = Message<"cloudmoor.v1.FreeFileRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Path below the mounted folder.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.FreeFileRequest.
+ * Use `create(FreeFileRequestSchema)` to create a new message.
+ */
+export declare const FreeFileRequestSchema: GenMessage<FreeFileRequest>;
+
+/**
+ * What went.
+ *
+ * @generated from message cloudmoor.v1.FreeFileResponse
+ */
+export declare type FreeFileResponse = Message<"cloudmoor.v1.FreeFileResponse"> & {
+  /**
+   * Bytes that are free now.
+   *
+   * @generated from field: uint64 freed_bytes = 1;
+   */
+  freedBytes: bigint;
+
+  /**
+   * Files that stay: changed or open.
+   *
+   * @generated from field: uint64 kept_files = 2;
+   */
+  keptFiles: bigint;
+};
+
+/**
+ * Describes the message cloudmoor.v1.FreeFileResponse.
+ * Use `create(FreeFileResponseSchema)` to create a new message.
+ */
+export declare const FreeFileResponseSchema: GenMessage<FreeFileResponse>;
+
+/**
+ * What goes where.
+ *
+ * @generated from message cloudmoor.v1.RenameFileRequest
+ */
+export declare type RenameFileRequest = Message<"cloudmoor.v1.RenameFileRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Path below the mounted folder.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Its new path below the mounted folder.
+   *
+   * @generated from field: string new_path = 3;
+   */
+  newPath: string;
+
+  /**
+   * What is there already is replaced, where a program could do that.
+   *
+   * @generated from field: bool replace = 4;
+   */
+  replace: boolean;
+};
+
+/**
+ * Describes the message cloudmoor.v1.RenameFileRequest.
+ * Use `create(RenameFileRequestSchema)` to create a new message.
+ */
+export declare const RenameFileRequestSchema: GenMessage<RenameFileRequest>;
+
+/**
+ * Nothing to tell.
+ *
+ * @generated from message cloudmoor.v1.RenameFileResponse
+ */
+export declare type RenameFileResponse = Message<"cloudmoor.v1.RenameFileResponse"> & {
+};
+
+/**
+ * Describes the message cloudmoor.v1.RenameFileResponse.
+ * Use `create(RenameFileResponseSchema)` to create a new message.
+ */
+export declare const RenameFileResponseSchema: GenMessage<RenameFileResponse>;
+
+/**
+ * What to remove.
+ *
+ * @generated from message cloudmoor.v1.RemoveFileRequest
+ */
+export declare type RemoveFileRequest = Message<"cloudmoor.v1.RemoveFileRequest"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * Path below the mounted folder.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * A folder with all that is in it.
+   *
+   * @generated from field: bool recursive = 3;
+   */
+  recursive: boolean;
+};
+
+/**
+ * Describes the message cloudmoor.v1.RemoveFileRequest.
+ * Use `create(RemoveFileRequestSchema)` to create a new message.
+ */
+export declare const RemoveFileRequestSchema: GenMessage<RemoveFileRequest>;
+
+/**
+ * What went.
+ *
+ * @generated from message cloudmoor.v1.RemoveFileResponse
+ */
+export declare type RemoveFileResponse = Message<"cloudmoor.v1.RemoveFileResponse"> & {
+  /**
+   * Files and folders.
+   *
+   * @generated from field: uint64 removed = 1;
+   */
+  removed: bigint;
+};
+
+/**
+ * Describes the message cloudmoor.v1.RemoveFileResponse.
+ * Use `create(RemoveFileResponseSchema)` to create a new message.
+ */
+export declare const RemoveFileResponseSchema: GenMessage<RemoveFileResponse>;
 
 /**
  * Where the contents of a file are.
@@ -245,6 +675,66 @@ export declare const FileService: GenService<{
     methodKind: "unary";
     input: typeof GetFileStateRequestSchema;
     output: typeof GetFileStateResponseSchema;
+  },
+  /**
+   * One folder, a page at a time, in a fixed order that is not that of the names. Errors: NOT_FOUND, NOT_A_FOLDER, OFFLINE (never listed), WORKER_UNAVAILABLE.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.ListFiles
+   */
+  listFiles: {
+    methodKind: "unary";
+    input: typeof ListFilesRequestSchema;
+    output: typeof ListFilesResponseSchema;
+  },
+  /**
+   * Files and folders whose name holds a text, whatever its case, among those that this machine has seen. Errors: as ListFiles.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.SearchFiles
+   */
+  searchFiles: {
+    methodKind: "unary";
+    input: typeof SearchFilesRequestSchema;
+    output: typeof SearchFilesResponseSchema;
+  },
+  /**
+   * Keeps the contents of a file, or of all that is and comes into a folder, on this machine, and fetches them behind. Errors: as ListFiles.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.PinFile
+   */
+  pinFile: {
+    methodKind: "unary";
+    input: typeof PinFileRequestSchema;
+    output: typeof PinFileResponseSchema;
+  },
+  /**
+   * Ends the pinning and drops contents that the provider has. What is changed or open stays. Errors: as ListFiles.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.FreeFile
+   */
+  freeFile: {
+    methodKind: "unary";
+    input: typeof FreeFileRequestSchema;
+    output: typeof FreeFileResponseSchema;
+  },
+  /**
+   * Renames or moves within the mount, as a program would; the provider follows behind. Errors: NOT_FOUND, EXISTS, NOT_EMPTY, READ_ONLY.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.RenameFile
+   */
+  renameFile: {
+    methodKind: "unary";
+    input: typeof RenameFileRequestSchema;
+    output: typeof RenameFileResponseSchema;
+  },
+  /**
+   * Removes a file or a folder, as a program would; the provider follows behind. Errors: NOT_FOUND, NOT_EMPTY, READ_ONLY.
+   *
+   * @generated from rpc cloudmoor.v1.FileService.RemoveFile
+   */
+  removeFile: {
+    methodKind: "unary";
+    input: typeof RemoveFileRequestSchema;
+    output: typeof RemoveFileResponseSchema;
   },
 }>;
 

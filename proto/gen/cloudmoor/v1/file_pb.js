@@ -5,13 +5,15 @@
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_cloudmoor_v1_policy } from "./policy_pb.js";
 import { file_cloudmoor_v1_provider } from "./provider_pb.js";
+import { file_cloudmoor_v1_rules } from "./rules_pb.js";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file cloudmoor/v1/file.proto.
  */
 export const file_cloudmoor_v1_file = /*@__PURE__*/
-  fileDesc("ChdjbG91ZG1vb3IvdjEvZmlsZS5wcm90bxIMY2xvdWRtb29yLnYxIjUKE0dldEZpbGVTdGF0ZVJlcXVlc3QSEAoIbW91bnRfaWQYASABKAkSDAoEcGF0aBgCIAEoCSLnAQoUR2V0RmlsZVN0YXRlUmVzcG9uc2USDAoEcGF0aBgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLmNsb3VkbW9vci52MS5GaWxlU3RhdGUSJAoEdHlwZRgDIAEoDjIWLmNsb3VkbW9vci52MS5GaWxlVHlwZRIMCgRzaXplGAQgASgEEhMKC2xvY2FsX2J5dGVzGAUgASgEEg4KBnJlYXNvbhgGIAEoCRISCgpsb2NhbF9vbmx5GAcgAygJEiwKBXNoZWV0GAggAygLMh0uY2xvdWRtb29yLnYxLkNhcGFiaWxpdHlDaGVjayrkAQoJRmlsZVN0YXRlEhoKFkZJTEVfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFGSUxFX1NUQVRFX09OTElORRABEhUKEUZJTEVfU1RBVEVfQ0FDSEVEEAISFQoRRklMRV9TVEFURV9QSU5ORUQQAxIVChFGSUxFX1NUQVRFX1FVRVVFRBAEEhgKFEZJTEVfU1RBVEVfVVBMT0FESU5HEAUSFwoTRklMRV9TVEFURV9DT05GTElDVBAGEhQKEEZJTEVfU1RBVEVfRVJST1IQBxIWChJGSUxFX1NUQVRFX0lHTk9SRUQQCCp7CghGaWxlVHlwZRIZChVGSUxFX1RZUEVfVU5TUEVDSUZJRUQQABISCg5GSUxFX1RZUEVfRklMRRABEhQKEEZJTEVfVFlQRV9GT0xERVIQAhIVChFGSUxFX1RZUEVfU1lNTElOSxADEhMKD0ZJTEVfVFlQRV9PVEhFUhAEMtABCgtGaWxlU2VydmljZRLAAQoMR2V0RmlsZVN0YXRlEiEuY2xvdWRtb29yLnYxLkdldEZpbGVTdGF0ZVJlcXVlc3QaIi5jbG91ZG1vb3IudjEuR2V0RmlsZVN0YXRlUmVzcG9uc2UiaZACAcrzGA4IAxIIbW91bnRfaWQoAYLT5JMCTlohEh8vYXBpL3YxL21vdW50cy97bW91bnRfaWR9L3N0YXRlEikvYXBpL3YxL21vdW50cy97bW91bnRfaWR9L3N0YXRlL3twYXRoPSoqfWIGcHJvdG8z", [file_cloudmoor_v1_policy, file_cloudmoor_v1_provider, file_google_api_annotations]);
+  fileDesc("ChdjbG91ZG1vb3IvdjEvZmlsZS5wcm90bxIMY2xvdWRtb29yLnYxIjUKE0dldEZpbGVTdGF0ZVJlcXVlc3QSEAoIbW91bnRfaWQYASABKAkSDAoEcGF0aBgCIAEoCSLnAQoUR2V0RmlsZVN0YXRlUmVzcG9uc2USDAoEcGF0aBgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLmNsb3VkbW9vci52MS5GaWxlU3RhdGUSJAoEdHlwZRgDIAEoDjIWLmNsb3VkbW9vci52MS5GaWxlVHlwZRIMCgRzaXplGAQgASgEEhMKC2xvY2FsX2J5dGVzGAUgASgEEg4KBnJlYXNvbhgGIAEoCRISCgpsb2NhbF9vbmx5GAcgAygJEiwKBXNoZWV0GAggAygLMh0uY2xvdWRtb29yLnYxLkNhcGFiaWxpdHlDaGVjayLUAQoERmlsZRIMCgRwYXRoGAEgASgJEgwKBG5hbWUYAiABKAkSJAoEdHlwZRgDIAEoDjIWLmNsb3VkbW9vci52MS5GaWxlVHlwZRIMCgRzaXplGAQgASgEEi8KC21vZGlmeV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgVzdGF0ZRgGIAEoDjIXLmNsb3VkbW9vci52MS5GaWxlU3RhdGUSEwoLbG9jYWxfYnl0ZXMYByABKAQSDgoGcmVhc29uGAggASgJIooBChBMaXN0RmlsZXNSZXF1ZXN0EhkKCG1vdW50X2lkGAEgASgJQgfS8xgDGIABEgwKBHBhdGgYAiABKAkSHAoJcGFnZV9zaXplGAMgASgFQgnS8xgFKAAw6AcSLwoKcGFnZV90b2tlbhgEIAEoCUIb0vMYFyIVXihbMS05XVswLTldezAsMTR9KT8kIk8KEUxpc3RGaWxlc1Jlc3BvbnNlEiEKBWZpbGVzGAEgAygLMhIuY2xvdWRtb29yLnYxLkZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqMBChJTZWFyY2hGaWxlc1JlcXVlc3QSGQoIbW91bnRfaWQYASABKAlCB9LzGAMYgAESDAoEcGF0aBgCIAEoCRIVCgR0ZXh0GAMgASgJQgfS8xgDGP8BEhwKCXBhZ2Vfc2l6ZRgEIAEoBUIJ0vMYBSgAMOgHEi8KCnBhZ2VfdG9rZW4YBSABKAlCG9LzGBciFV4oWzEtOV1bMC05XXswLDE0fSk/JCJRChNTZWFyY2hGaWxlc1Jlc3BvbnNlEiEKBWZpbGVzGAEgAygLMhIuY2xvdWRtb29yLnYxLkZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkgKDlBpbkZpbGVSZXF1ZXN0EhkKCG1vdW50X2lkGAEgASgJQgfS8xgDGIABEgwKBHBhdGgYAiABKAkSDQoFdW5waW4YAyABKAgiIAoPUGluRmlsZVJlc3BvbnNlEg0KBWZpbGVzGAEgASgEIjoKD0ZyZWVGaWxlUmVxdWVzdBIZCghtb3VudF9pZBgBIAEoCUIH0vMYAxiAARIMCgRwYXRoGAIgASgJIjsKEEZyZWVGaWxlUmVzcG9uc2USEwoLZnJlZWRfYnl0ZXMYASABKAQSEgoKa2VwdF9maWxlcxgCIAEoBCJoChFSZW5hbWVGaWxlUmVxdWVzdBIZCghtb3VudF9pZBgBIAEoCUIH0vMYAxiAARIMCgRwYXRoGAIgASgJEhkKCG5ld19wYXRoGAMgASgJQgfS8xgDGIAgEg8KB3JlcGxhY2UYBCABKAgiFAoSUmVuYW1lRmlsZVJlc3BvbnNlIk8KEVJlbW92ZUZpbGVSZXF1ZXN0EhkKCG1vdW50X2lkGAEgASgJQgfS8xgDGIABEgwKBHBhdGgYAiABKAkSEQoJcmVjdXJzaXZlGAMgASgIIiUKElJlbW92ZUZpbGVSZXNwb25zZRIPCgdyZW1vdmVkGAEgASgEKuQBCglGaWxlU3RhdGUSGgoWRklMRV9TVEFURV9VTlNQRUNJRklFRBAAEhUKEUZJTEVfU1RBVEVfT05MSU5FEAESFQoRRklMRV9TVEFURV9DQUNIRUQQAhIVChFGSUxFX1NUQVRFX1BJTk5FRBADEhUKEUZJTEVfU1RBVEVfUVVFVUVEEAQSGAoURklMRV9TVEFURV9VUExPQURJTkcQBRIXChNGSUxFX1NUQVRFX0NPTkZMSUNUEAYSFAoQRklMRV9TVEFURV9FUlJPUhAHEhYKEkZJTEVfU1RBVEVfSUdOT1JFRBAIKnsKCEZpbGVUeXBlEhkKFUZJTEVfVFlQRV9VTlNQRUNJRklFRBAAEhIKDkZJTEVfVFlQRV9GSUxFEAESFAoQRklMRV9UWVBFX0ZPTERFUhACEhUKEUZJTEVfVFlQRV9TWU1MSU5LEAMSEwoPRklMRV9UWVBFX09USEVSEAQy7wgKC0ZpbGVTZXJ2aWNlEsABCgxHZXRGaWxlU3RhdGUSIS5jbG91ZG1vb3IudjEuR2V0RmlsZVN0YXRlUmVxdWVzdBoiLmNsb3VkbW9vci52MS5HZXRGaWxlU3RhdGVSZXNwb25zZSJpkAIByvMYDggDEghtb3VudF9pZCgBgtPkkwJOWiESHy9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vc3RhdGUSKS9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vc3RhdGUve3BhdGg9Kip9ErcBCglMaXN0RmlsZXMSHi5jbG91ZG1vb3IudjEuTGlzdEZpbGVzUmVxdWVzdBofLmNsb3VkbW9vci52MS5MaXN0RmlsZXNSZXNwb25zZSJpkAIByvMYDggDEghtb3VudF9pZCgBgtPkkwJOWiESHy9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vZmlsZXMSKS9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vZmlsZXMve3BhdGg9Kip9EpEBCgtTZWFyY2hGaWxlcxIgLmNsb3VkbW9vci52MS5TZWFyY2hGaWxlc1JlcXVlc3QaIS5jbG91ZG1vb3IudjEuU2VhcmNoRmlsZXNSZXNwb25zZSI9kAIByvMYDggDEghtb3VudF9pZCgBgtPkkwIiEiAvYXBpL3YxL21vdW50cy97bW91bnRfaWR9L3NlYXJjaBKLAQoHUGluRmlsZRIcLmNsb3VkbW9vci52MS5QaW5GaWxlUmVxdWVzdBodLmNsb3VkbW9vci52MS5QaW5GaWxlUmVzcG9uc2UiQ8rzGBEIAhIIbW91bnRfaWQoAzDYBILT5JMCKDoBKiIjL2FwaS92MS9tb3VudHMve21vdW50X2lkfS9maWxlczpwaW4SjwEKCEZyZWVGaWxlEh0uY2xvdWRtb29yLnYxLkZyZWVGaWxlUmVxdWVzdBoeLmNsb3VkbW9vci52MS5GcmVlRmlsZVJlc3BvbnNlIkTK8xgRCAISCG1vdW50X2lkKAMw2ASC0+STAik6ASoiJC9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vZmlsZXM6ZnJlZRKUAQoKUmVuYW1lRmlsZRIfLmNsb3VkbW9vci52MS5SZW5hbWVGaWxlUmVxdWVzdBogLmNsb3VkbW9vci52MS5SZW5hbWVGaWxlUmVzcG9uc2UiQ8rzGA4IAhIIbW91bnRfaWQoA4LT5JMCKzoBKiImL2FwaS92MS9tb3VudHMve21vdW50X2lkfS9maWxlczpyZW5hbWUSlwEKClJlbW92ZUZpbGUSHy5jbG91ZG1vb3IudjEuUmVtb3ZlRmlsZVJlcXVlc3QaIC5jbG91ZG1vb3IudjEuUmVtb3ZlRmlsZVJlc3BvbnNlIkbK8xgRCAISCG1vdW50X2lkKAMw2ASC0+STAis6ASoiJi9hcGkvdjEvbW91bnRzL3ttb3VudF9pZH0vZmlsZXM6cmVtb3ZlYgZwcm90bzM", [file_cloudmoor_v1_policy, file_cloudmoor_v1_provider, file_cloudmoor_v1_rules, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message cloudmoor.v1.GetFileStateRequest.
@@ -26,6 +28,97 @@ export const GetFileStateRequestSchema = /*@__PURE__*/
  */
 export const GetFileStateResponseSchema = /*@__PURE__*/
   messageDesc(file_cloudmoor_v1_file, 1);
+
+/**
+ * Describes the message cloudmoor.v1.File.
+ * Use `create(FileSchema)` to create a new message.
+ */
+export const FileSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 2);
+
+/**
+ * Describes the message cloudmoor.v1.ListFilesRequest.
+ * Use `create(ListFilesRequestSchema)` to create a new message.
+ */
+export const ListFilesRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 3);
+
+/**
+ * Describes the message cloudmoor.v1.ListFilesResponse.
+ * Use `create(ListFilesResponseSchema)` to create a new message.
+ */
+export const ListFilesResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 4);
+
+/**
+ * Describes the message cloudmoor.v1.SearchFilesRequest.
+ * Use `create(SearchFilesRequestSchema)` to create a new message.
+ */
+export const SearchFilesRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 5);
+
+/**
+ * Describes the message cloudmoor.v1.SearchFilesResponse.
+ * Use `create(SearchFilesResponseSchema)` to create a new message.
+ */
+export const SearchFilesResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 6);
+
+/**
+ * Describes the message cloudmoor.v1.PinFileRequest.
+ * Use `create(PinFileRequestSchema)` to create a new message.
+ */
+export const PinFileRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 7);
+
+/**
+ * Describes the message cloudmoor.v1.PinFileResponse.
+ * Use `create(PinFileResponseSchema)` to create a new message.
+ */
+export const PinFileResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 8);
+
+/**
+ * Describes the message cloudmoor.v1.FreeFileRequest.
+ * Use `create(FreeFileRequestSchema)` to create a new message.
+ */
+export const FreeFileRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 9);
+
+/**
+ * Describes the message cloudmoor.v1.FreeFileResponse.
+ * Use `create(FreeFileResponseSchema)` to create a new message.
+ */
+export const FreeFileResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 10);
+
+/**
+ * Describes the message cloudmoor.v1.RenameFileRequest.
+ * Use `create(RenameFileRequestSchema)` to create a new message.
+ */
+export const RenameFileRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 11);
+
+/**
+ * Describes the message cloudmoor.v1.RenameFileResponse.
+ * Use `create(RenameFileResponseSchema)` to create a new message.
+ */
+export const RenameFileResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 12);
+
+/**
+ * Describes the message cloudmoor.v1.RemoveFileRequest.
+ * Use `create(RemoveFileRequestSchema)` to create a new message.
+ */
+export const RemoveFileRequestSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 13);
+
+/**
+ * Describes the message cloudmoor.v1.RemoveFileResponse.
+ * Use `create(RemoveFileResponseSchema)` to create a new message.
+ */
+export const RemoveFileResponseSchema = /*@__PURE__*/
+  messageDesc(file_cloudmoor_v1_file, 14);
 
 /**
  * Describes the enum cloudmoor.v1.FileState.

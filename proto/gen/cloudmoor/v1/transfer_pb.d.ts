@@ -190,6 +190,122 @@ export declare type RetryTransfersResponse = Message<"cloudmoor.v1.RetryTransfer
 export declare const RetryTransfersResponseSchema: GenMessage<RetryTransfersResponse>;
 
 /**
+ * Of what.
+ *
+ * @generated from message cloudmoor.v1.ConfirmSafeRequest
+ */
+export declare type ConfirmSafeRequest = Message<"cloudmoor.v1.ConfirmSafeRequest"> & {
+  /**
+   * Only of this mount; empty = of all, mounted or not.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.ConfirmSafeRequest.
+ * Use `create(ConfirmSafeRequestSchema)` to create a new message.
+ */
+export declare const ConfirmSafeRequestSchema: GenMessage<ConfirmSafeRequest>;
+
+/**
+ * How safe it is.
+ *
+ * @generated from message cloudmoor.v1.ConfirmSafeResponse
+ */
+export declare type ConfirmSafeResponse = Message<"cloudmoor.v1.ConfirmSafeResponse"> & {
+  /**
+   * Every mount was asked, and all of it survives a power loss.
+   *
+   * @generated from field: bool on_disk = 1;
+   */
+  onDisk: boolean;
+
+  /**
+   * Every mount was asked, and the providers have all of it.
+   *
+   * @generated from field: bool uploaded = 2;
+   */
+  uploaded: boolean;
+
+  /**
+   * By name of the mount.
+   *
+   * @generated from field: repeated cloudmoor.v1.MountSafety mounts = 3;
+   */
+  mounts: MountSafety[];
+};
+
+/**
+ * Describes the message cloudmoor.v1.ConfirmSafeResponse.
+ * Use `create(ConfirmSafeResponseSchema)` to create a new message.
+ */
+export declare const ConfirmSafeResponseSchema: GenMessage<ConfirmSafeResponse>;
+
+/**
+ * How safe the files of one mount are.
+ *
+ * @generated from message cloudmoor.v1.MountSafety
+ */
+export declare type MountSafety = Message<"cloudmoor.v1.MountSafety"> & {
+  /**
+   * Id of the mount.
+   *
+   * @generated from field: string mount_id = 1;
+   */
+  mountId: string;
+
+  /**
+   * All of it survives a power loss.
+   *
+   * @generated from field: bool on_disk = 2;
+   */
+  onDisk: boolean;
+
+  /**
+   * The provider has all of it.
+   *
+   * @generated from field: bool uploaded = 3;
+   */
+  uploaded: boolean;
+
+  /**
+   * Files and folder operations that the provider has not confirmed.
+   *
+   * @generated from field: uint64 pending_files = 4;
+   */
+  pendingFiles: bigint;
+
+  /**
+   * Bytes of their contents.
+   *
+   * @generated from field: uint64 pending_bytes = 5;
+   */
+  pendingBytes: bigint;
+
+  /**
+   * Conflicts that wait for a person.
+   *
+   * @generated from field: uint64 conflicts = 6;
+   */
+  conflicts: bigint;
+
+  /**
+   * Why it is not safe, or could not be asked; empty = as the fields say.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message cloudmoor.v1.MountSafety.
+ * Use `create(MountSafetySchema)` to create a new message.
+ */
+export declare const MountSafetySchema: GenMessage<MountSafety>;
+
+/**
  * What a transfer does at the provider.
  *
  * @generated from enum cloudmoor.v1.TransferKind
@@ -301,6 +417,17 @@ export declare const TransferService: GenService<{
     methodKind: "unary";
     input: typeof RetryTransfersRequestSchema;
     output: typeof RetryTransfersResponseSchema;
+  },
+  /**
+   * Brings everything that was written to the disk, then says what the providers have not got yet: 'all of it is safe'
+   * holds for what was written before the call. Errors: NOT_FOUND.
+   *
+   * @generated from rpc cloudmoor.v1.TransferService.ConfirmSafe
+   */
+  confirmSafe: {
+    methodKind: "unary";
+    input: typeof ConfirmSafeRequestSchema;
+    output: typeof ConfirmSafeResponseSchema;
   },
 }>;
 

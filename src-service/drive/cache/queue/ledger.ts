@@ -37,6 +37,7 @@ export class Ledger {
       childRemote: sql.prepare<[number], { id: number }>('SELECT id FROM remote WHERE parent = ? LIMIT 1'),
       foreignChild: sql.prepare<[number], RemoteRow>('SELECT * FROM remote WHERE parent = ? AND node = 0 LIMIT 1'),
       forgetForeign: sql.prepare('DELETE FROM remote WHERE parent = ? AND node = 0'),
+      conflict: sql.prepare('INSERT INTO conflict (name, mine, theirs, at) VALUES (?, ?, ?, ?)'),
       reparent: sql.prepare('UPDATE remote SET parent = ? WHERE parent = ?'),
     }
   }
@@ -171,6 +172,8 @@ export class Ledger {
     if (name !== undefined && this.#rows.ofName(name.id) === undefined) this.#rows.wantName(name.id, 0)
     this.#rows.spare(target)
     tree.deleteRemote(target)
+    // What another client had in it went with it.
+    if (row.type === 'folder' && row.node !== 0) this.#sql.forgetForeign.run(row.node)
     this.#takeIn.rebase(row.node, target)
     this.#changedIn(row.parent, row.name)
     this.#wakeAround(row)
@@ -214,6 +217,7 @@ export class Ledger {
     else this.theirs(given.id, entry)
     this.#show(name.parent, entry, given)
     this.#rows.wantName(name.id, 0)
+    this.#sql.conflict.run(name.id, renamed, name.name, clock.now())
     this.#changedIn(name.parent, entry.name)
     this.#entryChanged(name.parent, name.name)
     this.#entryChanged(name.parent, renamed)

@@ -13,6 +13,11 @@ export interface QueueStatus {
   readonly uploading: number
 }
 
+/** Files whose contents are to be sent. */
+const unsent = `FROM queue CROSS JOIN name ON name.id = queue.name CROSS JOIN node ON node.id = name.node
+  LEFT JOIN remote ON remote.id = name.remote
+  WHERE node.mode & 61440 = 32768 AND (remote.id IS NULL OR remote.content <> node.content)`
+
 /** What people are shown of the queue. */
 export class TransferList {
   readonly #parts: QueueParts
@@ -30,11 +35,10 @@ export class TransferList {
       counts: sql.prepare<[], { files: number; parked: number }>(
         'SELECT count(*) AS files, coalesce(sum(parked), 0) AS parked FROM queue WHERE name IS NOT NULL OR remote IS NOT NULL',
       ),
-      bytes: sql.prepare<[], { bytes: number }>(
-        `SELECT coalesce(sum(node.size), 0) AS bytes FROM queue CROSS JOIN name ON name.id = queue.name CROSS JOIN node ON node.id = name.node
-         LEFT JOIN remote ON remote.id = name.remote
-         WHERE node.mode & 61440 = 32768 AND (remote.id IS NULL OR remote.content <> node.content)`,
+      bytes: sql.prepare<[], { bytes: number; hot: number }>(
+        `SELECT coalesce(sum(CASE node.hot WHEN 0 THEN node.size ELSE 0 END), 0) AS bytes, coalesce(sum(node.hot), 0) AS hot ${unsent}`,
       ),
+      hot: sql.prepare<[], { id: number; size: number }>(`SELECT node.id, node.size ${unsent} AND node.hot = 1`),
       first: sql.prepare<[number], QueueRow>(
         'SELECT * FROM queue WHERE name IS NOT NULL OR remote IS NOT NULL ORDER BY parked, not_before, id LIMIT ?',
       ),
@@ -72,11 +76,18 @@ export class TransferList {
   #sumOfBytes(): number {
     const now = performance.now()
     if (this.#changed && now >= this.#bytesUntil) {
-      this.#bytes = this.#sql.bytes.get()?.bytes ?? 0
-      this.#changed = false
+      const { bytes, hot } = this.#sql.bytes.get() ?? { bytes: 0, hot: 0 }
+      this.#bytes = bytes + (hot === 0 ? 0 : this.#hotBytes())
+      // Sizes of files that are being written follow without a word.
+      this.#changed = hot > 0
       this.#bytesUntil = performance.now() + 50 * (performance.now() - now)
     }
     return this.#bytes
+  }
+
+  #hotBytes(): number {
+    const { contents } = this.#parts
+    return this.#sql.hot.all().reduce((sum, { id, size }) => sum + (contents.live(id)?.size ?? size), 0)
   }
 
   #transfer(row: QueueRow): Transfer | undefined {
@@ -96,7 +107,12 @@ export class TransferList {
       if (name === undefined || node === undefined) return undefined
       const remote = name.remote === null ? undefined : tree.remote(name.remote)
       const moves = remote !== undefined && !isInPlace(name, remote) && (!isFile(node.mode) || remote.content === node.content)
-      return { ...common, path: tree.pathOf(name), direction: moves ? 'move' : 'upload', size: isFile(node.mode) ? node.size : 0 }
+      return {
+        ...common,
+        path: tree.pathOf(name),
+        direction: moves ? 'move' : 'upload',
+        size: isFile(node.mode) ? (this.#parts.contents.live(node.id)?.size ?? node.size) : 0,
+      }
     }
     const remote = row.remote === null ? undefined : tree.remote(row.remote)
     return remote === undefined ? undefined : { ...common, path: this.#remotePath(remote), direction: 'remove', size: 0 }

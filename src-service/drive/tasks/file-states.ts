@@ -1,53 +1,44 @@
-import { CloudError } from '../common/errors.ts'
-import type { Contents } from './cache/contents.ts'
-import type { Listings, UploadQueue } from './cache/sync.ts'
-import { fileType, isFile, isFolder, type NodeRow, rootNode, type Tree } from './cache/tree.ts'
-import type { Connector } from './connectors/connector.ts'
-import type { FileState, FileStatus } from './drive-contract.ts'
+import type { FileEntry } from '../../common/frames/drive-calls.ts'
+import type { Contents } from '../cache/contents.ts'
+import type { UploadQueue } from '../cache/sync.ts'
+import { fileType, isFile, isFolder, type NodeRow, rootNode } from '../cache/tree.ts'
+import type { Connector } from '../connectors/connector.ts'
+import type { FileState, FileStatus } from '../drive-contract.ts'
+import type { Paths } from './paths.ts'
 
 /** Where a file is and what still happens to it: the same words in API, CLI and UI. */
 export class FileStates {
-  readonly #tree: Tree
+  readonly #paths: Paths
   readonly #contents: Contents
-  readonly #listings: Listings
   readonly #queue: UploadQueue
   readonly #connector: Connector
 
-  constructor(parts: { tree: Tree; contents: Contents; listings: Listings; queue: UploadQueue; connector: Connector }) {
-    this.#tree = parts.tree
+  constructor(parts: { paths: Paths; contents: Contents; queue: UploadQueue; connector: Connector }) {
+    this.#paths = parts.paths
     this.#contents = parts.contents
-    this.#listings = parts.listings
     this.#queue = parts.queue
     this.#connector = parts.connector
   }
 
   /** @param path names from the mount's root, '/' between; '' is the root. @throws not-found, not-a-folder, or an Unknown kind */
   async of(path: string): Promise<FileStatus> {
-    let row = this.#tree.needNode(rootNode)
-    for (const part of path.split('/').filter((name) => name !== '')) {
-      if (!isFolder(row.mode)) throw new CloudError('not-a-folder', `${path}: a part of the path is not a folder`)
-      await this.#listings.ready(row.id)
-      const next = this.#tree.lookup(row.id, Buffer.from(part))
-      if (next === undefined) throw new CloudError('not-found', `${path}: no such file or folder`)
-      row = next
-    }
-    const { state, reason } = this.#stateOf(row)
-    const live = this.#contents.live(row.id)
+    const { row } = await this.#paths.find(path)
+    const { type, size, state, localBytes, reason } = this.entryOf(row, path, '')
+    const sheet = row.id === rootNode ? (this.#connector.sheet ?? []) : []
+    return { path, type, size, state, localBytes, reason, localOnly: this.#localOnly(row), sheet }
+  }
+
+  /** A node as a listing shows it. */
+  entryOf(row: NodeRow, path: string, name: string): FileEntry {
+    const live = isFile(row.mode) ? this.#contents.live(row.id) : undefined
     return {
       path,
-      state,
-      reason,
-      type: isFile(row.mode)
-        ? 'file'
-        : isFolder(row.mode)
-          ? 'folder'
-          : (row.mode & fileType.mask) === fileType.symlink
-            ? 'symlink'
-            : 'other',
+      name,
+      ...this.#stateOf(row),
+      type: typeOf(row.mode),
       size: live?.size ?? row.size,
+      modifiedAt: (live?.mtimeSec ?? row.mtime_s) * 1000 + Math.floor((live?.mtimeNsec ?? row.mtime_n) / 1e6),
       localBytes: isFile(row.mode) ? this.#contents.localBytes(row.id) : 0,
-      localOnly: this.#localOnly(row),
-      sheet: row.id === rootNode ? (this.#connector.sheet ?? []) : [],
     }
   }
 
@@ -75,4 +66,10 @@ export class FileStates {
       ...(posix.xattrs ? [] : ['extended attributes']),
     ]
   }
+}
+
+function typeOf(mode: number): FileStatus['type'] {
+  if (isFile(mode)) return 'file'
+  if (isFolder(mode)) return 'folder'
+  return (mode & fileType.mask) === fileType.symlink ? 'symlink' : 'other'
 }
