@@ -38,6 +38,9 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`)
 }
 
+/** Told to end: what fails then, fails because everything is being taken away. */
+let ending = false
+
 async function run(): Promise<void> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) throw new Error('the bench mounts and drops caches: it needs root on Linux')
   const only = list(options.only)
@@ -46,6 +49,13 @@ async function run(): Promise<void> {
   )
   const data = new Set(chosen.map((scenario) => scenario.data))
   await using stage = await openStage(sizes, data, list(options.contestants))
+  const end = (): Promise<void> => Promise.resolve(stage[Symbol.asyncDispose]())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      ending = true
+      void end().finally(() => process.exit(130))
+    })
+  }
   await using trace = options['no-counts'] || mode === 'quick' ? null : await openKernelTrace()
   for (const [name, why] of Object.entries(stage.missing)) say(`${name}: ${why}`)
   const found: Result[] = []
@@ -69,5 +79,10 @@ async function run(): Promise<void> {
   if (options.check) process.exitCode = checkAgainst(await loadResults(stored), newer, say) ? 0 : 1
 }
 
-if (!options.page) await run()
+if (!options.page) {
+  await run().catch((error: unknown) => {
+    if (!ending) throw error
+    return new Promise<never>(() => undefined)
+  })
+}
 if (options.page || options.full) await writePage(stored)

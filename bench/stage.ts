@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { clearLeftovers } from '../scripts/lib/leftovers.ts'
 import { findMinio, startMinio } from '../tests/servers/minio.ts'
 import { findPythonTool, whereOnPath } from '../tests/servers/tool.ts'
 import { Buckets } from './buckets.ts'
@@ -42,7 +43,11 @@ export async function openStage(sizes: Sizes, data: ReadonlySet<Scenario['data']
   const stack = new AsyncDisposableStack()
   try {
     const folder = await mkdtemp(join(tmpdir(), 'cloudmoor-bench-'))
-    stack.defer(() => rm(folder, { recursive: true, force: true }))
+    stack.defer(async () => {
+      // Also when a trial was broken off: no mount and no process of it stays.
+      await clearLeftovers('bench', folder)
+      await rm(folder, { recursive: true, force: true })
+    })
     const server = await startMinio(minio.path)
     stack.defer(() => server.stop())
     const counting = stack.use(await startDelayProxy(server.endpoint, 0))
