@@ -17,7 +17,7 @@ export interface PathVariable {
 }
 
 /**
- * Reads `/a/{field}/{other=b/*}/{rest=**}:verb`. `*` is one segment, `**` any number of them, also none.
+ * Reads `/a/{field}/{other=b/*}/{rest=**}:verb`. `*` is one segment (a colon in it is written %3A), `**` any number of them, also none.
  * Throws `Error` for a template that is none.
  */
 export function readTemplate(template: string): PathTemplate {
@@ -43,6 +43,6 @@ export function readTemplate(template: string): PathTemplate {
 function expressionOf(pattern: string): string {
   return pattern
     .split(/(\*\*|\*)/)
-    .map((part) => (part === '**' ? '.*' : part === '*' ? '[^/]+' : part.replace(/[.+?^$()|[\]\\]/g, '\\$&')))
+    .map((part) => (part === '**' ? '.*' : part === '*' ? '[^/:]+' : part.replace(/[.+?^$()|[\]\\]/g, '\\$&')))
     .join('')
 }

@@ -100,6 +100,8 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     signal.addEventListener('abort', () => {
       const reason: unknown = signal.reason
       if (!(reason instanceof ConnectError) || values.get(failedKey) || isEnd(reason.code)) return
+      // A message that cannot be read is the client's fault, not ours.
+      if (reason.rawMessage.startsWith('parse binary')) Object.assign(reason, { code: Code.InvalidArgument })
       record(values, method, started, withoutContents(fromLibrary(reason)))
       reason.details.push(...toWireError(fromLibrary(reason), correlationId).details)
       reason.metadata.set(correlationHeader, correlationId)

@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { readFile } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTestService } from '../../../../tests/support/test-service.ts'
 import type { TestService } from '../../../../tests/support/test-service.ts'
@@ -239,3 +240,34 @@ describe('every error', () => {
     expect(answer.json['details']).toContainEqual({ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '2.500s' })
   })
 })
+
+describe('a bomb is refused at once and takes no memory', () => {
+  const deep = '['.repeat(2_000_000)
+  const nested = Buffer.concat(Array.from({ length: 50_000 }, () => Buffer.from([0x0a, 0x01])))
+  const zipped = gzipSync(Buffer.alloc(200 * 1024 * 1024, 0x20))
+  const create = '/cloudmoor.v1.ProviderService/CreateProvider'
+  it.each([
+    ['JSON in REST', '/api/v1/providers', deep, { 'content-type': 'application/json' }],
+    ['JSON in Connect', create, deep, { 'content-type': 'application/json' }],
+    ['protobuf', create, nested, { 'content-type': 'application/proto' }],
+    ['what is small only while it is packed', create, zipped, { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
+  ])('%s', async (_name, path, body, headers) => {
+    const before = process.memoryUsage.rss()
+    const began = performance.now()
+    const answer = await send(path, body, headers)
+    expect(performance.now() - began).toBeLessThan(1000)
+    expect(answer).toBeGreaterThanOrEqual(400)
+    expect(answer).toBeLessThan(500)
+    expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024)
+    expect((await call('GET', '/api/v1/health')).status).toBe(200)
+  })
+})
+
+function send(path: string, body: string | Buffer, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath: service.places.socket, path, method: 'POST', headers }, (response) => {
+      response.resume().once('end', () => resolve(response.statusCode ?? 0))
+    })
+    request.on('error', reject).end(body)
+  })
+}
