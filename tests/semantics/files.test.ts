@@ -10,6 +10,29 @@ interface FileJson {
   readonly localBytes: number
 }
 
+test('Said to be safe is safe', minute, async () => {
+  await using drive = await localDrive(['--option', 'writeBackSeconds=3600'])
+  const { installation, mount, cloud } = drive
+  await shell(`echo one > "${mount}/f"`)
+  const before = await installation.attempt(['transfers', 'confirm', '--json'])
+  expect(before.code).toBe(1)
+  expect(JSON.parse(before.stdout)).toMatchObject({ onDisk: true, uploaded: false, mounts: [{ pendingFiles: 1, pendingBytes: 4 }] })
+  // A mount that is not mounted counts too: its queue is kept when the cloud is away.
+  await shell(`mv "${cloud}" "${cloud}.away"`)
+  await installation.cloudmoor(['unmount', 'drive'], { timeoutMs: 120_000 })
+  const { service } = JSON.parse(await installation.cloudmoor(['status', '--json'])) as {
+    service: { queue: unknown; queueComplete: boolean }
+  }
+  expect(service).toMatchObject({ queue: { files: 1, bytes: 4 }, queueComplete: true })
+  const away = await installation.attempt(['transfers', 'confirm', '--json'])
+  expect(JSON.parse(away.stdout)).toMatchObject({ onDisk: true, uploaded: false, mounts: [{ pendingFiles: 1 }] })
+  await shell(`mv "${cloud}.away" "${cloud}"`)
+  await installation.cloudmoor(['mount', 'drive'])
+  await installation.cloudmoor(['unmount', 'drive'])
+  expect(JSON.parse(await installation.cloudmoor(['transfers', 'confirm', '--json']))).toMatchObject({ onDisk: true, uploaded: true })
+  await shell(`test "$(cat "${cloud}/f")" = one`)
+})
+
 test('Files are looked after without the mounted folder', minute, async () => {
   await using drive = await localDrive(['--option', 'writeBackSeconds=0'])
   const { installation, mount, cloud } = drive
