@@ -6,7 +6,7 @@
 /** Levels of each room, top first: a folder imports only from lower levels (folders on one level do not see each other). */
 const rooms = {
   control: [['api'], ['mounts'], ['jobs', 'alerts', 'health', 'users', 'providers'], ['vault'], ['store']],
-  drive: [['worker'], ['fuse', 'tasks'], ['vfs'], ['cache'], ['connectors']],
+  drive: [['worker'], ['fuse', 'dav', 'tasks'], ['vfs'], ['cache'], ['connectors']],
 }
 
 const isTest = '\\.test\\.ts$'

@@ -5,8 +5,8 @@ import type { MountView, QueueView } from './views.ts'
 
 /** State and what limits it: `mounted`, `mounted, offline`. */
 function stateText(output: Output, mount: MountView): string {
-  const conditions = mount.conditions.map((condition) =>
-    condition.until === null ? condition.kind : `${condition.kind} until ${clock(condition.until)}`,
+  const conditions = mount.conditions.map(({ kind, until }) =>
+    until === null ? kind : `${kind === 'throttled' ? 'slowed' : kind} until ${clock(until)}`,
   )
   const text = [mount.state, ...conditions].join(', ')
   if (mount.state === 'failed') return colour(output, 'red', text)

@@ -37,7 +37,7 @@ export function withMountFlags(command: Command): Command {
     .option('--shared', 'other mounts may write to the same remote folder')
     .option(
       '-o, --option <key=value>',
-      'fsync=remote, attributes=exact, freshness=strict, xattrs=on, writeBackSeconds=N; repeatable',
+      'fsync=remote, attributes=exact, freshness=strict, xattrs=on, driver=rclone, writeBackSeconds=N; repeatable',
       collect,
       [],
     )
@@ -47,7 +47,7 @@ function collectLabel(label: string, before: readonly string[] | undefined): rea
   return [...(before ?? []), label]
 }
 
-const optionNames = ['fsync', 'attributes', 'freshness', 'xattrs', 'writeBackSeconds'] as const
+const optionNames = ['fsync', 'attributes', 'freshness', 'xattrs', 'driver', 'writeBackSeconds'] as const
 
 /** The name of a mount option. A Failure gives the nearest. */
 export function mountOption(name: string): string {

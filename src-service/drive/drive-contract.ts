@@ -25,6 +25,8 @@ export interface Drive {
   status(): DriveStatus
   /** What was asked of the provider since the drive was opened, and how it went. */
   metrics(): ProviderMetrics
+  /** The drive's share of the requests a second that its account bears. */
+  readonly rate: RateShare
   /** Called at most four times a second when `status()` changed. */
   onChange(listener: () => void): void
   /** State of one path below the mount's root ('' = root). Throws not-found. */
@@ -39,6 +41,18 @@ export interface Drive {
   drain(signal: AbortSignal): Promise<void>
   /** Persists everything within moments; nothing is uploaded on the way out. */
   close(): Promise<void>
+}
+
+/** The account's rate is divided among the processes that use it; this is one's end of that. */
+export interface RateShare {
+  /** Requests a second from now on. */
+  set(perSecond: number): void
+  /** The provider asked another mount of the account for a pause. */
+  slowDown(milliseconds: number): void
+  /** Requests a second that were asked for since the last call, so many seconds ago: by readers, and by everything else. */
+  demand(seconds: number): { readonly reader: number; readonly other: number }
+  /** Called when the provider asks this drive for a pause. */
+  onThrottle(listener: (milliseconds: number) => void): void
 }
 
 export interface DriveOptions {
@@ -60,6 +74,8 @@ export interface DriveOptions {
   readonly uid: number
   readonly gid: number
   readonly umask: number
+  /** Of the account, for this drive; changed by `rate`. */
+  readonly requestsPerSecond: number
   readonly fsync: 'local' | 'remote'
   readonly attributes: 'listing' | 'exact'
   readonly freshness: 'relaxed' | 'strict'
@@ -68,6 +84,8 @@ export interface DriveOptions {
   readonly writeBackSeconds: number
   /** Deadlines in milliseconds; tests shorten them. */
   readonly deadlines: { readonly metadataMs: number; readonly readMs: number; readonly writeMs: number }
+  /** Milliseconds without a new part after which an upload at the provider that nobody knows is ended; a day unless told. */
+  readonly sessionIdleMs?: number
   /** Registers a backing file with the kernel (read-only mounts with passthrough); null where there is none. Resolves with the id, or 0. */
   readonly openBacking: ((node: number, fileFd: number) => Promise<number>) | null
   readonly closeBacking: ((node: number, backingId: number) => void) | null

@@ -18,6 +18,7 @@ import type { SyncParts } from './cache/sync-parts.ts'
 import { fileType, rootNode, Tree } from './cache/tree.ts'
 import type { Connector } from './connectors/connector.ts'
 import { openConnector } from './connectors/registry.ts'
+import { connectorDeadlines } from './connectors/with-deadline.ts'
 import { contentsHost } from './contents-host.ts'
 import type { Drive, DriveOptions, DriveStatus } from './drive-contract.ts'
 import { NodeLifetime } from './node-lifetime.ts'
@@ -26,6 +27,8 @@ import { ProviderSpace } from './provider-space.ts'
 import { FileStates } from './tasks/file-states.ts'
 import { Paths } from './tasks/paths.ts'
 import { openTasks } from './tasks/tasks.ts'
+import { shareOf } from './rate-share.ts'
+import { SessionJanitor } from './session-janitor.ts'
 import { Throttled } from './throttled.ts'
 import type { Notifier } from './cache/notifier.ts'
 import type { Backing } from './vfs/passthrough.ts'
@@ -36,6 +39,9 @@ const measuredFact = 'measured'
 
 /** Bytes that reads from the provider may hold in memory at once. */
 const readBudgetBytes = 128 * 1024 * 1024
+
+/** A day without a new part: as long as another machine may sleep in the middle of an upload of its own. */
+const sessionIdleMs = 24 * 3_600_000
 
 /** Opens one mount's drive: works offline and without secrets from what is local. Throws damaged, io, unsupported, busy (another process has it). */
 export async function openDrive(options: DriveOptions): Promise<Drive> {
@@ -54,12 +60,13 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const tree = new Tree(database)
   makeRoot(tree, options)
   let secrets = options.secrets
-  const connector = openConnector(options.connector.type, {
-    settings: { options: options.connector.options, secret: (name) => secrets[name] },
+  const context = {
+    settings: { options: options.connector.options, secret: (name: string) => secrets[name] },
     remoteRoot: options.connector.remoteRoot,
-    kept: { get: () => database.fact(measuredFact), set: (value) => database.setFact(measuredFact, value) },
+    kept: { get: () => database.fact(measuredFact), set: (value: string) => database.setFact(measuredFact, value) },
     log: options.log,
-  })
+  }
+  const connector = openConnector(options.connector.type, context, options.requestsPerSecond, connectorDeadlines(options.deadlines))
   const changes = new Throttled(250)
   const places = new Places(tree)
   const reachability = new Reachability({
@@ -122,6 +129,10 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const queue = openUploadQueue({ ...parts, listings })
   late.queue = queue
   repairNames(tree, queue, contents.start, parts.dropNode)
+  const janitor = new SessionJanitor({
+    ...{ connector, queue, reachability, clock: systemClock, log: options.log },
+    idleMs: options.sessionIdleMs ?? sessionIdleMs,
+  })
   const space = new ProviderSpace(connector)
   const { filesystem, passthrough } = openVfs(
     {
@@ -156,6 +167,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     mountId: options.mountId,
     filesystem,
     requestLog: openRequestLog(database),
+    rate: shareOf(connector.limiter, reachability),
     setNotifier(next) {
       notifier = next
     },
@@ -182,9 +194,13 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     retry: (id) => {
       queue.retry(id)
     },
-    drain: (signal) => queue.drain(signal),
+    async drain(signal) {
+      await queue.drain(signal)
+      await janitor.sweep(signal)
+    },
     async close() {
       changes.stop()
+      janitor.close()
       await Promise.all([tasks.close(), queue.close(), listings.close(), reachability.close()])
       await closeRest(contents, connector, database)
     },

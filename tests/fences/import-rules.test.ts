@@ -70,6 +70,7 @@ const upward: readonly [lower: string, upper: string][] = [
   ['control/store', 'control/api'],
   ['drive/fuse', 'drive/worker'],
   ['drive/tasks', 'drive/worker'],
+  ['drive/dav', 'drive/worker'],
   ['drive/vfs', 'drive/fuse'],
   ['drive/cache', 'drive/vfs'],
   ['drive/connectors', 'drive/cache'],

@@ -43,6 +43,7 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
       cache: { bytes: 0, limit: options.cacheSize, dirtyBytes: 0 },
       hidden: 0,
     }),
+    rate: { set: () => {}, slowDown: () => {}, demand: () => ({ reader: 0, other: 0 }), onThrottle: () => {} },
     onChange: () => {},
     fileState: (path) =>
       Promise.resolve({ path, state: 'cached', type: 'file', size: 0, localBytes: 0, reason: '', localOnly: [], sheet: [] }),

@@ -13,6 +13,8 @@ export interface Methods {
   open: { params: OpenDrive; result: Nothing }
   /** Serves a kernel connection. Descriptors: [/dev/fuse, request memory]. Answered when requests are being read. */
   attach: { params: AttachDrive; result: Nothing }
+  /** Serves the drive on a port of the loopback interface (0 = any) to whoever knows the token, until it is detached. */
+  serve: { params: OfMount & { readonly port: number; readonly token: string }; result: { readonly port: number } }
   /** Stops serving; unanswered requests stay in memory. */
   detach: { params: OfMount; result: Nothing }
   /** Persists and closes the drive. */
@@ -32,6 +34,10 @@ export interface Methods {
   probe: { params: Account & { readonly write: boolean }; result: ProbeResult }
   /** One folder of an account, for choosing a mount's root. */
   browse: { params: Account & { readonly path: string; readonly limit: number }; result: BrowseResult }
+  /** The drive's part of the rate of its account. */
+  rate: { params: OfMount & { readonly requestsPerSecond: number }; result: Nothing }
+  /** The provider asked another mount of the account for a pause. */
+  slowDown: { params: OfMount & { readonly milliseconds: number }; result: Nothing }
   ping: { params: Nothing; result: Nothing }
   logLevel: { params: { readonly level: LogLevel }; result: Nothing }
   /** Ends the worker after closing its drives. */
@@ -66,6 +72,8 @@ export interface OpenDrive extends OfMount {
   readonly uid: number
   readonly gid: number
   readonly umask: number
+  /** Of the account, for this mount to begin with. */
+  readonly requestsPerSecond: number
   readonly fsync: 'local' | 'remote'
   readonly attributes: 'listing' | 'exact'
   readonly freshness: 'relaxed' | 'strict'
@@ -179,6 +187,10 @@ export type WorkerEvent =
   /** Register the descriptor that rides along as a backing file; answered by `backing`. */
   | { readonly event: 'openBacking'; readonly mountId: string; readonly node: number; readonly ticket: number }
   | { readonly event: 'closeBacking'; readonly mountId: string; readonly node: number; readonly backingId: number }
+  /** Requests a second that the drive asks for, told when it changes noticeably. */
+  | { readonly event: 'demand'; readonly mountId: string; readonly reader: number; readonly other: number }
+  /** The provider asked for a pause. */
+  | { readonly event: 'throttled'; readonly mountId: string; readonly milliseconds: number }
   | {
       readonly event: 'alert'
       readonly mountId: string

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
-import type { Method, Methods, OpenDrive } from '../../common/frames/messages.ts'
+import type { Method, Methods, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
+import { type RateUser, rateUser, type Seat } from './account-rates.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 const openMs = 120_000
@@ -12,20 +13,29 @@ type Call = <M extends Method>(method: M, params: Methods[M]['params'], deadline
  * to list it. `never()` if it was never opened. Throws `busy` while it is mounted, `damaged` …
  */
 export async function withDrive<T>(
-  pool: WorkerPool,
+  parts: { readonly pool: WorkerPool; readonly join: (user: RateUser) => Promise<Seat> },
   open: OpenDrive,
   signal: AbortSignal,
   never: () => T,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
   if (!(await exists(open.folder))) return never()
-  const worker = await pool.take()
+  const worker = await parts.pool.take()
+  const call: Call = (method, params, deadlineMs) => worker.link.call(method, params, { deadlineMs, signal })
+  const seat = await parts.join(rateUser(open.mountId, call))
+  worker.listen({ onEvent: (event) => hear(seat, event), onLost: () => {} })
   try {
-    await worker.link.call('open', open, { deadlineMs: openMs, signal })
-    return await work((method, params, deadlineMs) => worker.link.call(method, params, { deadlineMs, signal }))
+    await call('open', { ...open, requestsPerSecond: seat.share }, openMs)
+    return await work(call)
   } finally {
     await worker.exit(exitMs)
+    seat.leave()
   }
+}
+
+function hear(seat: Seat, event: WorkerEvent): void {
+  if (event.event === 'demand') seat.demanded(event)
+  if (event.event === 'throttled') seat.throttled(event.milliseconds)
 }
 
 function exists(folder: string): Promise<boolean> {

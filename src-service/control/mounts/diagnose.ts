@@ -1,16 +1,23 @@
+import { execFile } from 'node:child_process'
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { CloudError } from '../../common/errors.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { Places } from '../../common/paths.ts'
+import { findRclone } from './drivers/rclone.ts'
 import type { Diagnosis } from './mount-manager-contract.ts'
 
 const helperPaths = ['/usr/bin/fusermount3', '/bin/fusermount3', '/usr/local/bin/fusermount3']
+const versionMs = 5_000
+/** 1.65: the first with nfsmount. */
+const oldestRclone = 1065
 const setUserId = 0o4000
 /** Below this the next big file fills the disk. */
 const littleSpace = 1024 ** 3
 
 /** What is missing on this machine for mounting. */
 export async function diagnose(native: Native, places: Places): Promise<readonly Diagnosis[]> {
-  return [await fuseDevice(), await mountRight(native), await otherUsers(native), await statePlace(places)]
+  return [await fuseDevice(), await mountRight(native), await otherUsers(native), await rclone(), await statePlace(places)]
 }
 
 async function fuseDevice(): Promise<Diagnosis> {
@@ -53,6 +60,24 @@ async function otherUsers(native: Native): Promise<Diagnosis> {
     result: 'warning',
     detail: 'other users cannot be let into mounts (--access all)',
     hint: "Write 'user_allow_other' into /etc/fuse.conf.",
+  }
+}
+
+/** Needed where there is no FUSE device of ours, and by mounts that ask for it. */
+async function rclone(): Promise<Diagnosis> {
+  const name = 'rclone'
+  const isNeeded = !(await can('/dev/fuse', constants.F_OK))
+  try {
+    const path = await findRclone()
+    const { stdout } = await promisify(execFile)(path, ['version'], { timeout: versionMs, env: {} })
+    const version = /^rclone v(\d+)\.(\d+)\S*/.exec(stdout)
+    const isOld = version === null || Number(version[1]) * 1000 + Number(version[2]) < oldestRclone
+    if (!isOld) return ok(name, `${path}, ${version[0]}`)
+    return { name, result: isNeeded ? 'failure' : 'warning', detail: `${path} is older than 1.65`, hint: 'Install a newer rclone.' }
+  } catch (caught) {
+    const { message, hint = '' } = CloudError.from(caught)
+    if (!isNeeded) return ok(name, `${message}; only mounts with driver=rclone need it`)
+    return { name, result: 'failure', detail: message, hint }
   }
 }
 

@@ -5,9 +5,16 @@ import type { Native } from '../../common/native/native.ts'
 import type { WriteLog } from '../../common/telemetry/log.ts'
 import { withDeadline } from './deadline.ts'
 import { abortConnection, unmountFuse } from './drivers/fuse.ts'
-import type { KernelConnection } from './kernel-connection.ts'
 import { isInside, mountedAt, readMountTable } from './mount-table.ts'
 import { describeUsers, findMountUsers } from './mount-users.ts'
+
+/** What the kernel shows, and where. */
+interface Shown {
+  readonly kind: 'fuse' | 'rclone'
+  readonly path: string
+  /** `major:minor` */
+  readonly device: string
+}
 
 export interface EndOptions {
   /** Take a busy mount away lazily: its open files are served until the time is over. */
@@ -21,7 +28,7 @@ export interface EndingMount {
   readonly native: Native
   readonly clock: Clock
   readonly log: WriteLog
-  readonly connection: KernelConnection | undefined
+  readonly connection: Shown | undefined
   /** Resolves when the kernel has ended the connection. */
   readonly ended: Promise<undefined>
   call<M extends Method>(method: M, params: Methods[M]['params'], deadlineMs: number, signal?: AbortSignal): Promise<Methods[M]['result']>
@@ -30,6 +37,8 @@ export interface EndingMount {
 /** An unmount waits for the worker to take what mapped files have not written back. */
 const unmountMs = 20_000
 const endedMs = 2_000
+/** rclone hands over what was just closed before it ends. */
+const handOverMs = 30_000
 const statusMs = 5_000
 
 /**
@@ -45,13 +54,13 @@ export async function endMount(mount: EndingMount, options: EndOptions, signal: 
 }
 
 /** Open files are served until the time is over. Once the kernel has ended the connection, its number may be someone else's. */
-async function untilEnded(mount: EndingMount, { device }: KernelConnection, milliseconds: number, signal: AbortSignal): Promise<void> {
+async function untilEnded(mount: EndingMount, { device }: Shown, milliseconds: number, signal: AbortSignal): Promise<void> {
   const ended = await Promise.race([mount.ended.then(() => true), pause(mount.clock, milliseconds, signal).then(() => false)])
   if (!ended) await abortConnection(device)
 }
 
 /** True if the connection is over; false if it was taken away lazily and still has users. */
-async function unmount(mount: EndingMount, connection: KernelConnection, force: boolean): Promise<boolean> {
+async function unmount(mount: EndingMount, connection: Shown, force: boolean): Promise<boolean> {
   if (mountedAt(await readMountTable(), connection.path)?.device !== connection.device) return true
   try {
     await withDeadline(mount.clock, unmountMs, `unmounting ${connection.path}`, unmountFuse(mount.native, connection.path, false))
@@ -63,7 +72,7 @@ async function unmount(mount: EndingMount, connection: KernelConnection, force: 
     return false
   }
   // What was written last reaches the drive before it is drained.
-  await Promise.race([mount.ended, pause(mount.clock, endedMs)])
+  await Promise.race([mount.ended, pause(mount.clock, connection.kind === 'rclone' ? handOverMs : endedMs)])
   return true
 }
 

@@ -7,6 +7,7 @@ import { mountedAt, readMountTable } from './mount-table.ts'
 
 /** What must outlive a worker: the kernel's end of a mount, the requests it left unanswered, and its backing files. */
 export interface KernelConnection {
+  readonly kind: 'fuse'
   readonly fuseFd: number
   readonly memoryFd: number
   /** Header page of the request memory. */
@@ -35,7 +36,7 @@ export async function makeConnection(
     const memoryFd = native.createRequestMemory(defaultGeometry)
     const device = mountedAt(await readMountTable(), path)?.device ?? ''
     await records.save({ mountId, path, source, device })
-    return { fuseFd, memoryFd, page: native.mapHeader(memoryFd), path, device, backing: new Map() }
+    return { kind: 'fuse', fuseFd, memoryFd, page: native.mapHeader(memoryFd), path, device, backing: new Map() }
   } catch (caught) {
     // The mount is dead then; the record lets it be cleared away.
     native.closeFd(fuseFd)

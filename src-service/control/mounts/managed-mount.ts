@@ -4,6 +4,7 @@ import type { DriveStatus } from '../../common/frames/messages.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import type { MountRecord } from '../store/records.ts'
+import type { AccountRates } from './account-rates.ts'
 import type { AdoptedMount } from './adopt-workers.ts'
 import type { Mount, MountStatus, QueueCounts } from './mount-manager-contract.ts'
 import { type PlanParts, planMount } from './mount-plan.ts'
@@ -19,6 +20,7 @@ export interface ManagedMountHost {
   readonly records: MountRecords
   readonly log: Log
   readonly plans: PlanParts
+  readonly rates: AccountRates
   readonly stopTimeoutMs: number
   readonly onChange: (mount: Mount) => void
   readonly onAlert: (mount: MountRecord, severity: 'warning' | 'error', reason: string, message: string) => void
@@ -45,6 +47,7 @@ export class ManagedMount {
       ...{ native: host.native, clock: host.clock, pool: host.pool, records: host.records, stopTimeoutMs: host.stopTimeoutMs },
       ...{ mountId: record.id, log, onAlert },
       plan: () => this.plan(),
+      joinAccount: (perSecond, user) => host.rates.join(this.#record.providerId, perSecond, user),
       report: (input) => this.runner.input(input),
       onStatus: (status) => this.learn(status),
     })

@@ -9,6 +9,7 @@ import type { Descriptor } from '../../drive/connectors/connector.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 import type { MountTable } from '../store/store.ts'
 import type { AccountBrowser } from './account-prober.ts'
+import { AccountRates, type RateUser } from './account-rates.ts'
 import { type AdoptedMount, adoptWorkers } from './adopt-workers.ts'
 import { withDrive } from './borrowed-drive.ts'
 import { diagnose } from './diagnose.ts'
@@ -21,7 +22,7 @@ import { clearStaleMount, standsFor } from './stale-mounts.ts'
 import type { WorkerHost } from './worker-process.ts'
 
 export interface MountManagerParts {
-  readonly host: Omit<ManagedMountHost, 'onChange'>
+  readonly host: Omit<ManagedMountHost, 'onChange' | 'rates'>
   readonly worker: WorkerHost
   readonly table: MountTable
   readonly accounts: AccountBrowser
@@ -60,6 +61,7 @@ class Mounts implements ServiceMounts {
   readonly #listeners = new Set<(event: MountEvent) => void>()
   /** Looking at the other mounts and saving belong together. */
   readonly #inTurn = serialise()
+  readonly #rates = new AccountRates()
   #ending = false
 
   constructor(parts: MountManagerParts) {
@@ -215,7 +217,8 @@ class Mounts implements ServiceMounts {
   }
 
   #add(record: MountRecord): ManagedMount {
-    const mount = new ManagedMount({ ...this.#parts.host, onChange: (view) => this.#tell({ kind: 'changed', mount: view }) }, record)
+    const host = { ...this.#parts.host, rates: this.#rates, onChange: (view: Mount) => this.#tell({ kind: 'changed', mount: view }) }
+    const mount = new ManagedMount(host, record)
     this.#mounts.set(record.id, mount)
     return mount
   }
@@ -269,7 +272,8 @@ class Mounts implements ServiceMounts {
 
   async #borrow<T>(mount: ManagedMount, signal: AbortSignal, never: () => T, work: Parameters<typeof withDrive<T>>[4]): Promise<T> {
     const plan = await mount.plan()
-    return withDrive(this.#parts.host.pool, plan.open, signal, never, work)
+    const join = (user: RateUser) => this.#rates.join(mount.record.providerId, plan.open.requestsPerSecond, user)
+    return withDrive({ pool: this.#parts.host.pool, join }, plan.open, signal, never, work)
   }
 
   /** What the provider has not confirmed, after uploading for at most `waitMs`. */

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest'
 import { readMountOptions } from './mount-options.ts'
 
 test('defaults', () => {
-  expect(readMountOptions({})).toEqual({ fsync: 'local', attributes: 'listing', freshness: 'relaxed', xattrs: false, writeBackSeconds: 5 })
+  expect(readMountOptions({})).toEqual({
+    fsync: 'local',
+    attributes: 'listing',
+    freshness: 'relaxed',
+    xattrs: false,
+    driver: 'auto',
+    writeBackSeconds: 5,
+  })
 })
 
 test('values come as words from a command line, and typed from the API', () => {

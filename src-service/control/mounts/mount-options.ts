@@ -8,6 +8,8 @@ export interface MountOptions {
   readonly attributes: 'listing' | 'exact'
   readonly freshness: 'relaxed' | 'strict'
   readonly xattrs: boolean
+  /** Who shows it to the kernel: `fuse` ourselves, `rclone` a program beside us; `auto`: ourselves where that is possible. */
+  readonly driver: 'auto' | 'fuse' | 'rclone'
   /** Seconds of quiet before a closed file is uploaded. */
   readonly writeBackSeconds: number
 }
@@ -19,6 +21,7 @@ const parsers: { readonly [K in keyof MountOptions]: (value: Options[string] | u
   attributes: oneOf('attributes', ['listing', 'exact']),
   freshness: oneOf('freshness', ['relaxed', 'strict']),
   xattrs: (value) => readSwitch('xattrs', value ?? false),
+  driver: oneOf('driver', ['auto', 'fuse', 'rclone']),
   writeBackSeconds: (value) => readSeconds('writeBackSeconds', value ?? 5),
 }
 
@@ -37,6 +40,7 @@ export function readMountOptions(given: Options): MountOptions {
     attributes: parsers.attributes(given['attributes']),
     freshness: parsers.freshness(given['freshness']),
     xattrs: parsers.xattrs(given['xattrs']),
+    driver: parsers.driver(given['driver']),
     writeBackSeconds: parsers.writeBackSeconds(given['writeBackSeconds']),
   }
 }

@@ -12,7 +12,7 @@ const record: MountRecord = {
 
 function parts(change: Partial<PlanParts> = {}): PlanParts {
   return {
-    places: { kind: 'user', mounts: '/state/mounts', logs: '/state/logs' },
+    places: { kind: 'user', mounts: '/state/mounts', logs: '/state/logs', run: '/run' },
     logLevel: 'info',
     accounts: {
       account: async () => ({ type: 's3', options: { bucket: 'b' }, secrets: { secretAccessKey: new Secret('xyz') } }),
@@ -43,7 +43,7 @@ test('without its secrets a mount comes up all the same', async () => {
 })
 
 test('a system service lets others in where the kernel decides, and keeps an owner’s mount to its owner by modes', async () => {
-  const places = { kind: 'system', mounts: '/m', logs: '/l' } as const
+  const places = { kind: 'system', mounts: '/m', logs: '/l', run: '/r' } as const
   const owner = await planMount(record, parts({ places }))
   expect([owner.kernel.allowOther, owner.open.umask]).toEqual([true, 0o077])
   const all = await planMount({ ...record, access: 'all' }, parts({ places }))

@@ -1,10 +1,12 @@
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import type { Places } from '../../common/paths.ts'
 import type { LogLevel } from '../../common/telemetry/log.ts'
+import { accountRate } from '../../drive/connectors/manifest.ts'
 import type { Account } from '../providers/account.ts'
 import type { MountRecord, Options } from '../store/records.ts'
-import { readMountOptions } from './mount-options.ts'
+import { type MountOptions, readMountOptions } from './mount-options.ts'
 import type { MountPlan } from './supervisor.ts'
 
 /** Where accounts come from. */
@@ -17,7 +19,7 @@ export interface AccountSource {
 
 export interface PlanParts {
   readonly accounts: AccountSource
-  readonly places: Pick<Places, 'kind' | 'mounts' | 'logs'>
+  readonly places: Pick<Places, 'kind' | 'mounts' | 'logs' | 'run'>
   readonly logLevel: LogLevel
 }
 
@@ -44,14 +46,23 @@ export async function planMount(
   const { id, name, remoteRoot, cacheSize, readOnly, uid, gid, umask, access, revision } = record
   // A system service mounts for others: who may enter is decided by modes then, and an owner's mount shows a root folder of 0700.
   const othersEnter = access === 'all' || places.kind === 'system'
+  const { driver, ...options } = readMountOptions(record.options)
+  const folder = driveFolder(record, places)
+  const source = `cloudmoor:${name}`
   return {
     secretsMissing,
+    rclone: (await isByRclone(driver))
+      ? {
+          ...{ path: record.path, source, allowOther: othersEnter, readOnly, uid, gid, umask },
+          ...{ cacheFolder: join(folder, 'rclone'), runFolder: places.run },
+        }
+      : null,
     revision,
-    kernel: { path: record.path, source: `cloudmoor:${name}`, allowOther: othersEnter, readOnly },
+    kernel: { path: record.path, source, allowOther: othersEnter, readOnly },
     open: {
       mountId: id,
       name,
-      folder: driveFolder(record, places),
+      folder,
       connector: { type: account.type, options: account.options, remoteRoot },
       secrets,
       cacheSize,
@@ -59,10 +70,20 @@ export async function planMount(
       uid,
       gid,
       umask: access === 'owner' && othersEnter ? umask | 0o077 : umask,
-      ...readMountOptions(record.options),
+      requestsPerSecond: accountRate(account.type, account.options),
+      ...options,
       deadlines,
       logFile: join(places.logs, `mount-${id}.log`),
       logLevel: parts.logLevel,
     },
   }
+}
+
+/** Ourselves where there is a FUSE device; whether it may be opened is said when it is tried. */
+async function isByRclone(driver: MountOptions['driver']): Promise<boolean> {
+  if (driver !== 'auto') return driver === 'rclone'
+  return access('/dev/fuse').then(
+    () => false,
+    () => true,
+  )
 }

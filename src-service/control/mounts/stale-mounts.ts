@@ -5,6 +5,9 @@ import { unmountFuse } from './drivers/fuse.ts'
 import type { KernelMountRecord, MountRecords } from './mount-records.ts'
 import { fileSystemType, type MountEntry, mountedAt, readMountTable } from './mount-table.ts'
 
+/** Ours, and those of rclone. */
+const ourTypes: ReadonlySet<string> = new Set([fileSystemType, 'fuse.rclone', 'nfs', 'nfs4'])
+
 export interface StaleMountHost {
   readonly native: Native
   readonly records: MountRecords
@@ -33,6 +36,6 @@ export async function clearStaleMount(host: StaleMountHost, mountId: string): Pr
 /** The entry of the mount table that this record is about, if it is still seen there. */
 export function standsFor(record: KernelMountRecord, table: readonly MountEntry[]): MountEntry | undefined {
   const entry = mountedAt(table, record.path)
-  if (entry?.type !== fileSystemType || entry.source !== record.source) return undefined
+  if (entry === undefined || !ourTypes.has(entry.type) || entry.source !== record.source) return undefined
   return record.device === '' || entry.device === record.device ? entry : undefined
 }

@@ -5,7 +5,9 @@ import type { Adopted } from '../../common/frames/adoption.ts'
 import type { DriveStatus, Method, Methods, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { WriteLog } from '../../common/telemetry/log.ts'
-import { bookDeath, DeathRate, holdsRequests } from './death-record.ts'
+import { type RateUser, rateUser, type Seat } from './account-rates.ts'
+import { type Connection, deathOf } from './connection.ts'
+import { DeathRate } from './death-record.ts'
 import { abortConnection, type FuseMountOptions } from './drivers/fuse.ts'
 import {
   closeConnection,
@@ -20,7 +22,9 @@ import { lookAtMountPoint } from './mount-point.ts'
 import type { MountRecords } from './mount-records.ts'
 import { mountedAt, readMountTable } from './mount-table.ts'
 import { clearStaleMount } from './stale-mounts.ts'
+import { settlable } from './settlable.ts'
 import { type EndOptions, endMount } from './end-mount.ts'
+import { RcloneConnection, type RclonePlan } from './rclone-connection.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
@@ -29,6 +33,8 @@ export interface MountPlan {
   /** With the secrets, as far as they are to be had. */
   readonly open: OpenDrive
   readonly kernel: FuseMountOptions
+  /** Instead of our own kernel connection. */
+  readonly rclone: RclonePlan | null
   readonly revision: number
 }
 
@@ -40,6 +46,8 @@ export interface SupervisorHost {
   readonly records: MountRecords
   readonly log: WriteLog
   readonly plan: () => Promise<MountPlan>
+  /** Takes part in the rate of the mount's account. */
+  readonly joinAccount: (requestsPerSecond: number, user: RateUser) => Promise<Seat>
   readonly report: (input: Input) => void
   readonly onStatus: (status: DriveStatus) => void
   readonly onAlert: (severity: 'warning' | 'error', reason: string, message: string) => void
@@ -72,13 +80,14 @@ export interface HeldConnection {
 export class Supervisor {
   readonly #host: SupervisorHost
   readonly #deaths = new DeathRate()
-  #connection: KernelConnection | undefined
+  #connection: Connection | undefined
   /** Serves, or is about to. */
   #worker: WorkerProcess | undefined
   #serving = false
   /** As it was at the last start: a worker is replaced without asking anyone. */
   #plan: MountPlan | undefined
   #ended = settlable()
+  #seat: Seat | undefined
   #status: 'known' | 'asked' | 'asked and outdated' = 'known'
 
   constructor(host: SupervisorHost) {
@@ -110,11 +119,11 @@ export class Supervisor {
       await clearStaleMount(this.#host, plan.open.mountId)
       const path = await lookAtMountPoint(this.#host.clock, await readMountTable(), plan.kernel.path)
       const worker = await this.#takeWorker()
-      await worker.link.call('open', plan.open, { deadlineMs: openMs, signal })
-      const connection = await this.#connect({ ...plan.kernel, path })
-      await this.#attach(worker, connection, plan, false, signal)
+      await this.#open(worker, plan, signal)
+      const connection = await this.#connect(worker, { ...plan, kernel: { ...plan.kernel, path } })
+      if (connection.kind === 'fuse') await this.#attach(worker, connection, plan, false, signal)
       if (worker.isLost || signal.aborted) throw new CloudError('unavailable', 'the worker ended while the mount came up')
-      void raiseReadAheadWhenAgreed(this.#host.clock, connection)
+      if (connection.kind === 'fuse') void raiseReadAheadWhenAgreed(this.#host.clock, connection)
     } catch (caught) {
       await this.#undo()
       throw CloudError.from(caught)
@@ -128,11 +137,12 @@ export class Supervisor {
     const [fuseFd, memoryFd] = fds
     if (fuseFd === undefined || memoryFd === undefined) throw new CloudError('garbage', 'a worker gave no descriptors')
     const backing = new Map(adopted.backingIds.map(({ node, backingId }) => [Number(node), backingId] as const))
-    this.#connection = { fuseFd, memoryFd, page: this.#host.native.mapHeader(memoryFd), path, device, backing }
+    this.#connection = { kind: 'fuse', fuseFd, memoryFd, page: this.#host.native.mapHeader(memoryFd), path, device, backing }
     this.#plan = plan
     this.#worker = worker
     this.#listen(worker)
     this.#serve()
+    void this.#sit(plan).then((seat) => seat.tell())
   }
 
   /** Another worker for the standing connection. Reports workerServing or workerUnable, or through its death workerLost. */
@@ -148,8 +158,9 @@ export class Supervisor {
         await this.#retire()
         return
       }
-      await worker.link.call('open', plan.open, { deadlineMs: openMs })
-      await this.#attach(worker, connection, plan, true)
+      await this.#open(worker, plan)
+      if (connection.kind === 'fuse') await this.#attach(worker, connection, plan, true)
+      else await connection.serve(worker.link)
       this.#serve()
       this.#host.report({ kind: 'workerServing' })
     } catch (caught) {
@@ -182,6 +193,7 @@ export class Supervisor {
   /** Ends the worker and the connection at once: callers get ENOTCONN. The dead mount stays listed until the next start or stop. */
   abort(): void {
     this.#dropWorker()?.kill('its mount is given up')
+    this.#standUp()
     void this.#disconnect()
   }
 
@@ -189,8 +201,11 @@ export class Supervisor {
   release(): void {
     this.#worker?.release()
     this.#worker = undefined
-    if (this.#connection !== undefined) closeConnection(this.#host.native, this.#connection)
+    const connection = this.#connection
     this.#connection = undefined
+    if (connection?.kind === 'fuse') closeConnection(this.#host.native, connection)
+    // Nobody would look after it.
+    else void connection?.close()
   }
 
   /** Fetches the drive's status; several wishes in a row become one. */
@@ -208,6 +223,23 @@ export class Supervisor {
         if (outdated) this.askStatus()
       })
       .then(this.#host.onStatus, () => {})
+  }
+
+  async #open(worker: WorkerProcess, plan: MountPlan, signal?: AbortSignal): Promise<void> {
+    const seat = await this.#sit(plan)
+    const params = { ...plan.open, requestsPerSecond: seat.share }
+    await worker.link.call('open', params, { deadlineMs: openMs, ...(signal === undefined ? {} : { signal }) })
+  }
+
+  async #sit(plan: MountPlan): Promise<Seat> {
+    const user = rateUser(this.#host.mountId, this.call.bind(this))
+    this.#seat ??= await this.#host.joinAccount(plan.open.requestsPerSecond, user)
+    return this.#seat
+  }
+
+  #standUp(): void {
+    this.#seat?.leave()
+    this.#seat = undefined
   }
 
   async #takeWorker(): Promise<WorkerProcess> {
@@ -231,10 +263,18 @@ export class Supervisor {
     })
   }
 
-  async #connect(options: FuseMountOptions): Promise<KernelConnection> {
+  async #connect(worker: WorkerProcess, { kernel, rclone }: MountPlan): Promise<Connection> {
     const { native, records, mountId } = this.#host
-    this.#ended = settlable()
-    const connection = await makeConnection(native, records, mountId, options)
+    const ended = settlable()
+    this.#ended = ended
+    const onEnded = (listed: boolean) => {
+      ended.resolve()
+      this.#host.report({ kind: 'connectionEnded', listed, drainMs: this.#host.stopTimeoutMs })
+    }
+    const connection =
+      rclone === null
+        ? await makeConnection(native, records, mountId, kernel)
+        : await RcloneConnection.open(this.#host, { ...rclone, path: kernel.path }, worker.link, onEnded)
     this.#connection = connection
     return connection
   }
@@ -281,12 +321,18 @@ export class Supervisor {
       case 'openBacking': {
         const [fd] = fds
         const connection = this.#connection
-        const id = connection === undefined || fd === undefined ? 0 : registerBacking(native, connection, event.node, fd)
+        const id = connection?.kind !== 'fuse' || fd === undefined ? 0 : registerBacking(native, connection, event.node, fd)
         worker.link.answerBacking(event.mountId, event.ticket, id)
         return
       }
       case 'closeBacking':
-        if (this.#connection !== undefined) forgetBacking(native, this.#connection, event.node, event.backingId)
+        if (this.#connection?.kind === 'fuse') forgetBacking(native, this.#connection, event.node, event.backingId)
+        return
+      case 'demand':
+        this.#seat?.demanded({ reader: event.reader, other: event.other })
+        return
+      case 'throttled':
+        this.#seat?.throttled(event.milliseconds)
         return
       case 'alert': {
         this.#host.onAlert(event.severity, event.reason, event.message)
@@ -307,10 +353,10 @@ export class Supervisor {
     this.#worker = undefined
     const connection = this.#connection
     if (connection === undefined) return
-    const wasNeeded = !this.#serving || holdsRequests(connection.memoryFd, connection.page)
+    const wasServing = this.#serving
     this.#serving = false
-    const death = bookDeath(connection.page, wasNeeded)
     const recent = this.#deaths.record(this.#host.clock.monotonic())
+    const death = deathOf(connection, wasServing, recent)
     this.#host.log('warn', 'the worker died', { pid: worker.pid, fruitless: death.fruitless, recent, named: death.namedTimes })
     this.#host.report({ kind: 'workerLost', fruitless: death.fruitless, recent })
   }
@@ -331,6 +377,7 @@ export class Supervisor {
     const connection = this.#connection
     this.#connection = undefined
     if (connection === undefined) return
+    if (connection.kind === 'rclone') return connection.close()
     closeConnection(this.#host.native, connection)
     // The number of a connection whose mount is gone may be that of another mount by now.
     const listed = mountedAt(await readMountTable(), connection.path)?.device === connection.device
@@ -341,13 +388,8 @@ export class Supervisor {
   async #undo(): Promise<void> {
     const worker = this.#dropWorker()
     await worker?.exit(exitMs)
+    this.#standUp()
     await this.#disconnect()
     await clearStaleMount(this.#host, this.#host.mountId)
   }
-}
-
-/** A promise without a value, and what resolves it. */
-function settlable(): { readonly promise: Promise<undefined>; readonly resolve: () => void } {
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  return { promise, resolve: () => resolve(undefined) }
 }

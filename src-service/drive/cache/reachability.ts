@@ -71,10 +71,21 @@ export class Reachability {
         if (this.#way.kind === 'open') void this.#probeOnce()
         return
       case 'throttled':
-        this.#throttle(error.retryAfterMs ?? 5000)
+        this.throttled(error.retryAfterMs ?? 5000)
         return
       default:
     }
+  }
+
+  /** The provider wants to be left alone for so many milliseconds. */
+  throttled(milliseconds: number): void {
+    const until = this.#clock.now() + Math.min(milliseconds, longestThrottle)
+    if (until <= this.#throttledUntil) return
+    this.#throttledUntil = until
+    this.#changed()
+    this.#clock.after(until - this.#clock.now(), () => {
+      this.#changed()
+    })
   }
 
   /** Resolves when the way is known to be open or closed, if a probe is under way. */
@@ -118,16 +129,6 @@ export class Reachability {
     this.#tell(error)
   }
 
-  #throttle(milliseconds: number): void {
-    const until = this.#clock.now() + Math.min(milliseconds, longestThrottle)
-    if (until <= this.#throttledUntil) return
-    this.#throttledUntil = until
-    this.#changed()
-    this.#clock.after(until - this.#clock.now(), () => {
-      this.#changed()
-    })
-  }
-
   #probeOnce(): Promise<void> {
     this.#cancelTimer?.()
     this.#cancelTimer = null
@@ -149,7 +150,7 @@ export class Reachability {
       this.counts.probeFailures++
       if (this.#ended.signal.aborted) return
       const error = CloudError.from(caught)
-      if (error.kind === 'throttled') this.#throttle(error.retryAfterMs ?? 5000)
+      if (error.kind === 'throttled') this.throttled(error.retryAfterMs ?? 5000)
       if (isNoWay(error)) this.#close(error)
       else this.#open()
     }

@@ -31,6 +31,8 @@ export interface UploadQueue {
   status(): { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number }
   transfers(limit: number): readonly Transfer[]
   retry(id: number | 'all'): void
+  /** Of uploads that are to go on, or to be ended. */
+  handles(): readonly string[]
   pause(paused: boolean): void
   drain(signal: AbortSignal): Promise<void>
   conditions(): readonly Condition[]

@@ -154,6 +154,11 @@ export interface Connector {
   ): Promise<RemoteEntry>
   /** Only if capabilities.resumableWrite: ends an unfinished upload session. */
   abandon?(handle: UploadHandle, signal: AbortSignal): Promise<void>
+  /**
+   * Only if capabilities.resumableWrite: ends unfinished uploads below the root that are none of `known` and that nothing was
+   * added to since `idleSince` (milliseconds since 1970, by the provider's clock). Resolves with how many it ended.
+   */
+  sweep?(known: readonly UploadHandle[], idleSince: number, signal: AbortSignal): Promise<number>
   usage(signal: AbortSignal): Promise<Usage>
   /** What measuring found, now or at an earlier start. */
   readonly sheet?: readonly CapabilityCheck[]
@@ -228,6 +233,8 @@ export interface ConnectorContext {
    * measured unasked.
    */
   readonly kept?: { readonly get: () => string | undefined; readonly set: (value: string) => void }
+  /** To be called as each request leaves: a call may take several, and the account's rate counts requests. */
+  readonly onRequest?: () => void
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
 }
 

@@ -4,11 +4,12 @@ import { loadNative } from '../../common/native/load-native.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { Connector, ConnectorContext } from './connector.ts'
 import { LocalConnector } from './local/local-connector.ts'
-import { descriptors } from './manifest.ts'
+import { accountRate, unknownType } from './manifest.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { S3Connector } from './s3/s3-connector.ts'
 import { WebdavConnector } from './webdav/webdav-connector.ts'
-import { withDeadline } from './with-deadline.ts'
+import { defaultDeadlines, withDeadline } from './with-deadline.ts'
+import type { Deadlines } from './with-deadline.ts'
 import { newMetrics, withMetrics } from './with-metrics.ts'
 import type { ConnectorMetrics } from './with-metrics.ts'
 import { withRateLimit } from './with-rate-limit.ts'
@@ -30,28 +31,24 @@ export interface OpenConnector extends Connector {
 }
 
 /**
- * @param limiter shared by all mounts of one account; a new one at the type's own rate if not given
+ * @param share requests a second; all that the account bears if not given
  * @throws CloudError `invalid` for an unknown type or options that lead nowhere
  */
-export function openConnector(type: string, context: ConnectorContext, limiter = newLimiter(type)): OpenConnector {
+export function openConnector(
+  type: string,
+  context: ConnectorContext,
+  share?: number,
+  deadlines: Deadlines = defaultDeadlines,
+): OpenConnector {
   const open = connectors[type]
   if (!open) throw unknownType(type)
+  const limiter = new RateLimiter(accountRate(type, context.settings.options), share)
   const metrics = newMetrics()
-  const wrapped = withDeadline(withRetry(withRateLimit(withMetrics(open(context), metrics), limiter)))
+  const wrapped = withDeadline(
+    withRetry(withRateLimit(withMetrics(open({ ...context, onRequest: () => limiter.sent() }), metrics), limiter)),
+    deadlines,
+  )
   return Object.assign(wrapped, { metrics, limiter })
-}
-
-/** The bucket that one account starts with. */
-export function newLimiter(type: string): RateLimiter {
-  const descriptor = descriptors.find((known) => known.type === type)
-  if (!descriptor) throw unknownType(type)
-  return new RateLimiter(descriptor.defaults.requestsPerSecond)
-}
-
-function unknownType(type: string): CloudError {
-  return new CloudError('invalid', `there is no provider type ${type}`, {
-    hint: `Known types: ${descriptors.map((descriptor) => descriptor.type).join(', ')}.`,
-  })
 }
 
 /** The local connector can do with less where the addon does not exist. */

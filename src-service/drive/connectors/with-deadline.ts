@@ -23,6 +23,16 @@ export interface Deadlines {
 
 export const defaultDeadlines: Deadlines = { metadata: 15_000, read: 60_000, write: 120_000, copying: 600_000, grace: 10_000 }
 
+/** The deadlines of calls that belong to those of a drive: all in the proportions of the defaults. Milliseconds. */
+export function connectorDeadlines(drive: { readonly metadataMs: number; readonly readMs: number; readonly writeMs: number }): Deadlines {
+  const { metadataMs, readMs, writeMs } = drive
+  const part = metadataMs / defaultDeadlines.metadata
+  return {
+    ...{ metadata: metadataMs, read: readMs, write: 2 * writeMs },
+    ...{ copying: part * defaultDeadlines.copying, grace: part * defaultDeadlines.grace },
+  }
+}
+
 export function withDeadline(inner: Connector, deadlines: Deadlines = defaultDeadlines): Connector {
   return wrapConnector(
     inner,
@@ -64,6 +74,7 @@ function durationOf(operation: Operation, deadlines: Deadlines): number {
     case 'move':
     case 'copy':
     case 'setAttributes':
+    case 'sweep':
       return deadlines.copying
     default:
       return deadlines.metadata

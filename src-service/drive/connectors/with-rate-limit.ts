@@ -12,6 +12,8 @@ export function withRateLimit(inner: Connector, limiter: RateLimiter): Connector
       return await run()
     } catch (caught) {
       throw observed(caught)
+    } finally {
+      limiter.done()
     }
   }
 
@@ -29,15 +31,21 @@ export function withRateLimit(inner: Connector, limiter: RateLimiter): Connector
         yield* inner.read(place, start, end, rev, signal)
       } catch (caught) {
         throw observed(caught)
+      } finally {
+        limiter.done()
       }
     },
     write: (place, type, source, options, signal) => {
+      let parts = 0
       const saveHandle = async (handle: string) => {
         await options.saveHandle(handle)
         // One more part follows.
         await limiter.take('upload', signal)
+        parts++
       }
-      return limited('write', signal, () => inner.write(place, type, source, { ...options, saveHandle }, signal))
+      return limited('write', signal, () => inner.write(place, type, source, { ...options, saveHandle }, signal)).finally(() => {
+        limiter.done(parts)
+      })
     },
   })
 }

@@ -13,6 +13,7 @@ export type Operation =
   | 'copy'
   | 'setAttributes'
   | 'abandon'
+  | 'sweep'
   | 'usage'
   | 'measure'
 
@@ -42,6 +43,7 @@ export function wrapConnector(inner: Connector, call: Call, streams: Streams): C
   const copy = inner.copy?.bind(inner)
   const setAttributes = inner.setAttributes?.bind(inner)
   const abandon = inner.abandon?.bind(inner)
+  const sweep = inner.sweep?.bind(inner)
   const measure = inner.measure?.bind(inner)
   return {
     get type() {
@@ -71,6 +73,7 @@ export function wrapConnector(inner: Connector, call: Call, streams: Streams): C
         call('setAttributes', signal, (s) => setAttributes(place, type, posix, precondition, s)),
     }),
     ...(abandon && { abandon: (handle, signal) => call('abandon', signal, (s) => abandon(handle, s)) }),
+    ...(sweep && { sweep: (known, idleSince, signal) => call('sweep', signal, (s) => sweep(known, idleSince, s)) }),
     ...(measure && { measure: (write, signal) => call('measure', signal, (s) => measure(write, s)) }),
   } satisfies Connector
 }

@@ -327,6 +327,37 @@ describe('rate limit', () => {
     expect(order.slice(-4)).not.toContain('reader')
   })
 
+  test('a call that sends several requests pays for all of them', async () => {
+    const limiter = new RateLimiter(20)
+    const chatty = Object.create(failing, {
+      stat: {
+        value: () => {
+          for (let sent = 0; sent < 3; sent++) limiter.sent()
+          return Promise.resolve(null)
+        },
+      },
+    }) as Connector
+    const connector = withRateLimit(chatty, limiter)
+    const begun = performance.now()
+    for (let call = 0; call < 12; call++) await connector.stat(at('a'), 'any', signal)
+    // 36 requests, 20 of them at once.
+    expect(performance.now() - begun).toBeGreaterThan(600)
+    expect(performance.now() - begun).toBeLessThan(1500)
+  })
+
+  test('a share that shrinks counts at once, one that grows too', async () => {
+    const limiter = new RateLimiter(1000)
+    limiter.setShare(4)
+    const begun = performance.now()
+    const calls = Promise.all(Array.from({ length: 8 }, () => limiter.take('reader', signal)))
+    setTimeout(() => limiter.setShare(1000), 300)
+    await calls
+    expect(performance.now() - begun).toBeGreaterThan(290)
+    expect(performance.now() - begun).toBeLessThan(800)
+    expect(limiter.demand(1)).toEqual({ reader: 8, other: 0 })
+    expect(limiter.demand(1)).toEqual({ reader: 0, other: 0 })
+  })
+
   test('who gives up leaves the line', async () => {
     const limiter = new RateLimiter(1)
     limiter.throttle(100)

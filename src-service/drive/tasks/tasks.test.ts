@@ -23,6 +23,7 @@ async function start(more: Partial<DriveOptions> = {}): Promise<void> {
     secrets: {},
     cacheSize: 64 * 2 ** 20,
     readOnly: false,
+    requestsPerSecond: 100_000,
     uid: 0,
     gid: 0,
     umask: 0o022,

@@ -2,8 +2,10 @@ import { CloudError } from '../../common/errors.ts'
 import type { Adopted, HeldMount } from '../../common/frames/adoption.ts'
 import type { AttachDrive, DriveMetrics, OpenDrive, Queue, WorkerEvent } from '../../common/frames/messages.ts'
 import { layoutVersion, type Native } from '../../common/native/native.ts'
+import { type DavDoor, openDavDoor } from '../dav/dav-door.ts'
 import type { Drive, DriveOptions } from '../drive-contract.ts'
 import type { Session, SessionOptions } from '../fuse/session.ts'
+import { reportDemand } from './report-demand.ts'
 import type { Log } from './worker-log.ts'
 
 /** What a worker is made of; worker.ts puts in the real ones. */
@@ -38,6 +40,8 @@ export class HostedDrive {
   readonly #backing = new Map<number, number>()
   readonly #tickets = new Map<number, (backingId: number) => void>()
   #nextTicket = 1
+  #door: DavDoor | undefined
+  #stopReporting: () => void = () => undefined
   #drive: Drive | undefined
   #attachment: Attachment | undefined
 
@@ -53,10 +57,11 @@ export class HostedDrive {
   }
 
   async open(): Promise<void> {
-    const { mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask } = this.#options
+    const { mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask, requestsPerSecond } = this.#options
     const { fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines } = this.#options
     const drive = await this.#parts.openDrive({
       ...{ mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask },
+      requestsPerSecond,
       ...{ fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines },
       openBacking: readOnly ? (node, fd) => this.#openBacking(node, fd) : null,
       closeBacking: readOnly ? (node, id) => this.#closeBacking(node, id) : null,
@@ -64,6 +69,7 @@ export class HostedDrive {
     })
     drive.onChange(() => this.#host.tell({ event: 'changed', mountId }))
     this.#drive = drive
+    this.#stopReporting = reportDemand(drive.rate, (event) => this.#host.tell({ ...event, mountId }))
   }
 
   /** Serves a kernel connection; resolves when what a predecessor left is answered. The descriptors are kept. */
@@ -97,6 +103,17 @@ export class HostedDrive {
     }
   }
 
+  /** Serves a program of this machine that mounts by WebDAV. */
+  async serve(port: number, token: string): Promise<{ readonly port: number }> {
+    if (this.#door !== undefined) throw new CloudError('exists', 'the drive is served already')
+    const { uid, gid, deadlines } = this.#options
+    const { filesystem, requestLog } = this.drive
+    const door = await openDavDoor({ filesystem, requestLog, uid, gid, token, port, readMs: deadlines.readMs, log: this.#log })
+    this.#door = door
+    this.#log('info', 'serves on the loopback interface', { port: door.port })
+    return { port: door.port }
+  }
+
   /** Stops serving; unanswered requests stay in the request memory. */
   detach(): void {
     const attachment = this.#attachment
@@ -109,6 +126,8 @@ export class HostedDrive {
 
   async close(): Promise<void> {
     this.detach()
+    await this.#door?.close()
+    this.#stopReporting()
     const drive = this.#drive
     this.#drive = undefined
     await drive?.close()

@@ -163,6 +163,14 @@ class MountWorker implements WorkerTasks {
       case 'browse':
         this.#parts.dropRights(request.params.type)
         return browseAccount(this.#parts.openConnector, request.params, this.log)
+      case 'serve':
+        return this.#hosted(request.params.mountId).serve(request.params.port, request.params.token)
+      case 'rate':
+        this.#hosted(request.params.mountId).drive.rate.set(request.params.requestsPerSecond)
+        return
+      case 'slowDown':
+        this.#hosted(request.params.mountId).drive.rate.slowDown(request.params.milliseconds)
+        return
       case 'ping':
         return {}
       case 'logLevel':

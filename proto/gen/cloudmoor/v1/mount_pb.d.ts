@@ -126,7 +126,8 @@ export declare type Mount = Message<"cloudmoor.v1.Mount"> & {
 
   /**
    * Rarely needed options by name: `fsync` (local, remote), `attributes` (listing, exact), `freshness` (relaxed, strict), `xattrs`
-   * (on, off), `writeBackSeconds` (seconds of quiet before a closed file is uploaded).
+   * (on, off), `driver` (auto, fuse, rclone: who shows the mount to the kernel), `writeBackSeconds` (seconds of quiet before a closed
+   * file is uploaded).
    *
    * @generated from field: google.protobuf.Struct options = 16;
    */

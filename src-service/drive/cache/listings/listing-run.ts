@@ -11,6 +11,8 @@ const chunk = 200
 /** Losing more than this many rows, and more than half of them, needs a second listing. */
 const suspiciousLoss = 100
 const mostHidden = 10_000
+/** A listing that contradicts more of our own fresh changes than this is refused as a whole. */
+const mostDoubted = 100
 
 export interface RunResult {
   /** Rows that a first listing misses and a second one must miss too, before they go. */
@@ -36,10 +38,16 @@ export class ListingRun {
   readonly #overtaken = new Set<string>()
   readonly #seen = new Set<number>()
   readonly #added: number[] = []
+  /** Entries that contradict what was confirmed to us a moment ago. */
+  readonly #doubted: RemoteEntry[] = []
+  readonly #isRecent: (name: Buffer) => boolean
   #later: RemoteEntry[] = []
   #hidden: string[] = []
+  #asked = 0
 
-  constructor(parts: SyncParts, takeIn: TakeIn, vanished: VanishedFolder, folder: number) {
+  /** @param isRecent names with a change of ours that the listing may be too old to show */
+  constructor(parts: SyncParts, takeIn: TakeIn, vanished: VanishedFolder, folder: number, isRecent: (name: Buffer) => boolean) {
+    this.#isRecent = isRecent
     this.#parts = parts
     this.#takeIn = takeIn
     this.#vanished = vanished
@@ -59,7 +67,9 @@ export class ListingRun {
       await this.#takeAll(page.entries, false)
       if (this.#hidden.length < mostHidden) this.#hidden = this.#hidden.concat(page.hidden)
     }
-    const doubtful = await this.#removeMissing(suspects)
+    for (const entry of this.#doubted) await this.#ask(place, entry, signal)
+    const missing = await this.#reallyMissing(place, signal)
+    const doubtful = await this.#removeMissing(missing, suspects)
     const later = this.#later
     this.#later = []
     await this.#takeAll(later, true)
@@ -78,6 +88,10 @@ export class ListingRun {
         this.#checkStillHere()
         for (const entry of entries.slice(start, start + chunk)) {
           if (this.#overtaken.has(key(entry.name))) continue
+          if (!complete && this.#contradicts(entry)) {
+            this.#doubted.push(entry)
+            continue
+          }
           const taken = this.#takeIn.entry(this.#folder, entry, how)
           if (taken.kind === 'later') {
             this.#keepForLater(entry)
@@ -89,6 +103,34 @@ export class ListingRun {
       })
       await new Promise((resolve) => setImmediate(resolve))
     }
+  }
+
+  /** It shows something else than what was confirmed to us a moment ago: another client's change, or the past. */
+  #contradicts(entry: RemoteEntry): boolean {
+    if (!this.#isRecent(entry.name)) return false
+    const row = this.#parts.tree.remoteAt(this.#folder, entry.name, entry.type === 'folder')
+    return row === undefined || (entry.type !== 'folder' && row.rev !== entry.rev)
+  }
+
+  /** What the provider says of one name counts more than its listing. True if it is there. */
+  async #ask(folder: RemotePlace, { name, type }: Pick<RemoteEntry, 'name' | 'type'>, signal: AbortSignal): Promise<boolean> {
+    if (++this.#asked > mostDoubted) throw new CloudError('unavailable', 'the listing does not show what was confirmed a moment ago')
+    const place = { path: [...folder.path, name], id: null, parentId: folder.id }
+    const { connector } = this.#parts
+    const kind = type === 'folder' ? 'folder' : 'file'
+    const entry = await connector.stat(place, connector.capabilities.realFolders ? 'any' : kind, signal)
+    if (entry === null || this.#overtaken.has(key(name))) return false
+    this.#keepForLater(entry)
+    return true
+  }
+
+  /** The rows that the listing does not have, without those that are there all the same. */
+  async #reallyMissing(place: RemotePlace, signal: AbortSignal): Promise<readonly RemoteRow[]> {
+    const gone: RemoteRow[] = []
+    for (const row of await this.#missing()) {
+      if (!this.#isRecent(row.name) || !(await this.#ask(place, row, signal))) gone.push(row)
+    }
+    return gone
   }
 
   #keepForLater(entry: RemoteEntry): void {
@@ -103,8 +145,7 @@ export class ListingRun {
   }
 
   /** Rows that the listing does not have go; returns those that a second listing must confirm first. */
-  async #removeMissing(suspects: ReadonlySet<number>): Promise<ReadonlySet<number>> {
-    const missing = await this.#missing()
+  async #removeMissing(missing: readonly RemoteRow[], suspects: ReadonlySet<number>): Promise<ReadonlySet<number>> {
     const doubted = this.#isSuspicious(missing) ? missing.filter((row) => !suspects.has(row.id)) : []
     const doubtful = new Set(doubted.map((row) => row.id))
     if (doubtful.size > 0) {

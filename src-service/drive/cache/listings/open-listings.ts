@@ -5,6 +5,7 @@ import type { SyncParts } from '../sync-parts.ts'
 import { isFolder, rootNode } from '../tree.ts'
 import { ExactAttributes } from './exact-attributes.ts'
 import { ListingRun } from './listing-run.ts'
+import { RecentChanges } from './recent-changes.ts'
 import { Slots } from './slots.ts'
 import { TakeIn } from './take-in.ts'
 import { VanishedFolder } from './vanished-folder.ts'
@@ -51,6 +52,7 @@ class FolderListings implements Listings {
   /** ms before which a folder is not listed behind again. */
   readonly #notBefore = new Map<number, number>()
   readonly #suspects = new Map<number, ReadonlySet<number>>()
+  readonly #recent: RecentChanges
   readonly #unknownMove
   readonly #ended = new AbortController()
 
@@ -62,7 +64,11 @@ class FolderListings implements Listings {
     this.#unknownMove = parts.database.sql.prepare<[number], { id: number }>(
       'SELECT queue.id FROM name JOIN queue ON queue.name = name.id WHERE name.node = ? AND queue.sent <> 0',
     )
-    parts.places.onConfirmed((folder, name) => this.#listings.get(folder)?.run.current?.overtake(name))
+    this.#recent = new RecentChanges(parts.clock)
+    parts.places.onConfirmed((folder, name) => {
+      this.#recent.add(folder, name)
+      this.#listings.get(folder)?.run.current?.overtake(name)
+    })
   }
 
   ready(folder: number): Promise<void> | undefined {
@@ -196,7 +202,7 @@ class FolderListings implements Listings {
     // Not at the provider yet: what is here is all there is.
     if (place === undefined) return
     tree.needNode(folder)
-    const run = new ListingRun(this.#parts, this.#takeIn, this.#vanished, folder)
+    const run = new ListingRun(this.#parts, this.#takeIn, this.#vanished, folder, (name) => this.#recent.has(folder, name))
     holder.current = run
     try {
       const result = await this.#asking(run.run(place, this.#suspects.get(folder) ?? none, this.#ended.signal))

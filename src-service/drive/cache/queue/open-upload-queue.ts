@@ -157,6 +157,10 @@ class Queue implements UploadQueue {
     return this.#list.list(limit)
   }
 
+  handles(): readonly string[] {
+    return this.#parts.rows.handles().map(({ handle, name }) => (name === null ? handle : unpackHandle(handle).handle))
+  }
+
   retry(id: number | 'all'): void {
     this.#writeTouched()
     this.#parts.database.transaction(() => this.#parts.rows.retry(id))

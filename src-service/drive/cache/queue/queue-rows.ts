@@ -60,6 +60,7 @@ export class QueueRows {
       doom: sql.prepare('INSERT INTO queue (remote) VALUES (?) ON CONFLICT (remote) DO NOTHING'),
       carry: sql.prepare('UPDATE queue SET sent = ?, sent_size = ?, sent_s = ?, sent_n = ? WHERE remote = ?'),
       abandon: sql.prepare('INSERT INTO queue (handle) VALUES (?)'),
+      handles: sql.prepare<[], { handle: string; name: number | null }>('SELECT handle, name FROM queue WHERE handle IS NOT NULL'),
       remove: sql.prepare('DELETE FROM queue WHERE id = ?'),
       spare: sql.prepare('DELETE FROM queue WHERE remote = ?'),
       wait: sql.prepare('UPDATE queue SET not_before = ?, reason = ? WHERE id = ?'),
@@ -140,6 +141,11 @@ export class QueueRows {
   /** An upload session that nobody will finish. */
   abandon(handle: string): void {
     this.#sql.abandon.run(handle)
+  }
+
+  /** Of uploads that go on, packed with what they are for, and of those that are to be ended (`name` is null). */
+  handles(): readonly { readonly handle: string; readonly name: number | null }[] {
+    return this.#sql.handles.all()
   }
 
   remove(id: number): void {

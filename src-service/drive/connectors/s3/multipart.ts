@@ -10,6 +10,8 @@ import type { S3Client } from './s3-client.ts'
 import type { S3Place } from './s3-place.ts'
 import { childrenOf, escapeXml, requiredCount, requiredText, textOf } from '../xml.ts'
 import { contentType } from './content-type.ts'
+import { endIdleSessions, endIntent, endSession, ignoreAbsent } from './sessions.ts'
+import type { Intent } from './sessions.ts'
 import { conditionHeaders } from './write-object.ts'
 import type { Written } from './write-object.ts'
 
@@ -75,13 +77,22 @@ async function completeAsListed(
 /** Ends an upload that will not be completed. Resolves also if there is none. */
 export async function abandonUpload(client: S3Client, handle: string, signal: AbortSignal): Promise<void> {
   const upload = parseHandle(handle)
-  if (!upload) return
-  // A part that was still on its way when the upload ended may stay behind, which costs: asked for, and ended again.
-  for (let tries = 3; tries > 0; tries--) {
-    await ignoreAbsent(client.head({ method: 'DELETE', ...target(upload), query: [['uploadId', upload.uploadId]] }, signal))
-    const left = { method: 'GET', ...target(upload), query: [['uploadId', upload.uploadId]] } as const
-    if (!(await ignoreAbsent(client.head(left, signal)))) return
-  }
+  if (upload) await endSession(client, upload, signal)
+  const intent = parseIntent(handle)
+  if (intent) await endIntent(client, intent, signal)
+}
+
+/** Ends what was begun below the prefix and is none of `known`, if nothing was added since; gives their number. */
+export function sweepUploads(
+  client: S3Client,
+  bucket: string,
+  prefix: string,
+  known: readonly string[],
+  idleSince: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const ids = known.map((handle) => parseHandle(handle)?.uploadId ?? '')
+  return endIdleSessions(client, bucket, prefix, new Set(ids), idleSince, signal)
 }
 
 async function begin(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
@@ -94,6 +105,9 @@ async function begin(client: S3Client, place: S3Place, source: UploadSource, opt
     'content-type': contentType('file', key),
     ...(crc && { 'x-amz-checksum-algorithm': 'CRC32' }),
   }
+  // Killed between the server's beginning and our knowing of it, the upload would be nobody's.
+  const intent: Intent = { bucket, key: key.toString(), since: Date.now() }
+  await options.saveHandle(JSON.stringify(intent))
   const request = { method: 'POST' as const, bucket, key, query: [['uploads', '']] as const, headers }
   const { node } = await client.xml(request, 'InitiateMultipartUploadResult', longestAnswer, signal)
   const partSize = partSizeFor(source.size, client.settings.partSize)
@@ -104,6 +118,8 @@ async function begin(client: S3Client, place: S3Place, source: UploadSource, opt
 
 /** Null if there is nothing to go on from. */
 async function resume(client: S3Client, place: S3Place, source: UploadSource, options: WriteOptions, signal: AbortSignal) {
+  const intent = options.resume === null ? null : parseIntent(options.resume)
+  if (intent) await endIntent(client, intent, signal)
   const upload = options.resume === null ? null : parseHandle(options.resume)
   if (!upload || upload.bucket !== place.bucket || upload.key !== place.key.toString()) return null
   if (partSizeFor(source.size, upload.partSize) !== upload.partSize) return null
@@ -233,25 +249,23 @@ function target(upload: Upload): S3Place & { readonly bucket: string } {
 }
 
 function parseHandle(handle: string): Upload | null {
-  let value: unknown
-  try {
-    value = JSON.parse(handle)
-  } catch {
-    return null
-  }
-  if (typeof value !== 'object' || value === null) return null
-  const { uploadId, bucket, key, partSize } = value as Partial<Record<keyof Upload, unknown>>
+  const { uploadId, bucket, key, partSize } = parseFields(handle)
   const texts = typeof uploadId === 'string' && typeof bucket === 'string' && typeof key === 'string'
   if (!texts || typeof partSize !== 'number' || !(partSize >= 5 * mebi) || !Number.isSafeInteger(partSize)) return null
   return { uploadId, bucket, key, partSize }
 }
 
-async function ignoreAbsent<T>(promise: Promise<T>): Promise<T | null> {
+function parseIntent(handle: string): Intent | null {
+  const { uploadId, bucket, key, since } = parseFields(handle)
+  if (uploadId !== undefined || typeof bucket !== 'string' || typeof key !== 'string' || typeof since !== 'number') return null
+  return { bucket, key, since }
+}
+
+function parseFields(handle: string): Partial<Record<keyof Upload | keyof Intent, unknown>> {
   try {
-    return await promise
-  } catch (caught) {
-    const error = CloudError.from(caught)
-    if (error.kind === 'not-found' && error.code !== 'NoSuchBucket') return null
-    throw error
+    const value: unknown = JSON.parse(handle)
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    return {}
   }
 }

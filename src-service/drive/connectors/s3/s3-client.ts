@@ -38,12 +38,15 @@ export class S3Client {
   readonly #http: HttpClient
   readonly #signer: Signer
   readonly #host: string
+  readonly #onRequest: () => void
   /** When a bucket last answered well, milliseconds since 1970. */
   readonly #seen = new Map<string, number>()
 
-  constructor(settings: S3Settings) {
+  /** @param onRequest called as each request leaves */
+  constructor(settings: S3Settings, onRequest: () => void = () => undefined) {
     this.settings = settings
     this.#dialect = settings.dialect
+    this.#onRequest = onRequest
     this.#signer = new Signer(settings.region, 's3')
     const { endpoint, bucket, pathStyle } = settings
     this.#host = pathStyle || bucket === null ? endpoint.host : `${bucket}.${endpoint.host}`
@@ -103,6 +106,7 @@ export class S3Client {
   async #exchange(request: S3Request, signal: AbortSignal): Promise<HttpResponse | CloudError> {
     const current = this.settings.credentials.current()
     const signed = this.#signed(request, current instanceof Promise ? await current : current)
+    this.#onRequest()
     const response = await this.#http.send(signed, signal).catch((caught: unknown) => {
       throw this.#located(CloudError.from(caught))
     })

@@ -22,7 +22,7 @@ import { copyObject } from './copy-object.ts'
 import { s3Descriptor } from './descriptor.ts'
 import { hasChildren, listObjects } from './list-objects.ts'
 import { foreignHeaders, metadataHeaders } from './metadata.ts'
-import { abandonUpload, uploadInParts } from './multipart.ts'
+import { abandonUpload, sweepUploads, uploadInParts } from './multipart.ts'
 import { readObject } from './read-object.ts'
 import { noKey, S3Client } from './s3-client.ts'
 import { KnownServer } from './known-server.ts'
@@ -44,7 +44,7 @@ export class S3Connector implements Connector {
 
   /** @throws CloudError `invalid` for options that lead nowhere */
   constructor(context: ConnectorContext) {
-    this.#client = new S3Client(resolveSettings(context))
+    this.#client = new S3Client(resolveSettings(context), context.onRequest)
     this.#conditions = new Conditions(this.#client)
     this.#server = new KnownServer(this.#client, context)
     this.#removals = new Removals(this.#client)
@@ -202,6 +202,16 @@ export class S3Connector implements Connector {
 
   async abandon(handle: string, signal: AbortSignal): Promise<void> {
     await abandonUpload(this.#client, handle, signal)
+  }
+
+  async sweep(known: readonly string[], idleSince: number, signal: AbortSignal): Promise<number> {
+    const { bucket, key } = s3PlaceOf(this.#client, { path: [], id: null, parentId: null })
+    if (bucket !== null) return sweepUploads(this.#client, bucket, folderKey(key).toString(), known, idleSince, signal)
+    let ended = 0
+    for await (const page of listBuckets(this.#client, signal)) {
+      for (const { name } of page.entries) ended += await sweepUploads(this.#client, name.toString(), '', known, idleSince, signal)
+    }
+    return ended
   }
 
   async usage(): Promise<Usage> {

@@ -32,8 +32,12 @@ export class DavClient {
   #seen = 0
   #http: { readonly client: HttpClient; readonly key: string | undefined } | null = null
 
-  constructor(settings: WebdavSettings) {
+  readonly #onRequest: () => void
+
+  /** @param onRequest called as each request leaves */
+  constructor(settings: WebdavSettings, onRequest: () => void = () => undefined) {
     this.settings = settings
+    this.#onRequest = onRequest
     this.#signIn = new SignIn(settings.signIn, settings.credentials)
   }
 
@@ -85,6 +89,7 @@ export class DavClient {
       headers: { ...headers, ...(authorization !== undefined && { authorization }), 'accept-encoding': 'identity' },
       body: typeof body === 'function' ? body() : (body ?? null),
     }
+    this.#onRequest()
     return await http.send(request, signal).catch((caught: unknown) => {
       throw this.#located(CloudError.from(caught))
     })

@@ -45,20 +45,24 @@ async function checkVersion(
   rev: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const said = versionOf(response, isCoarse(rev)) ?? (await versionNow(client, place, signal))
-  if (said !== rev) throw new CloudError('conflict', 'the file was changed meanwhile')
+  const said = versionOf(response, isCoarse(rev))
+  const fact = said === null ? await find(client, place, signal) : null
+  if ((said ?? (fact && revOf(fact))) !== rev) throw new CloudError('conflict', 'the file was changed meanwhile')
+  // Without a version of its own the answer may be anybody's: a sign-in page of a hotel comes with status 200 too.
+  if (fact && sizeOf(response) !== fact.size) throw new CloudError('garbage', 'the server answered with something else than the file')
 }
 
-function versionOf({ headers, status }: HttpResponse, coarse: boolean): string | null {
+function versionOf(response: HttpResponse, coarse: boolean): string | null {
+  const { headers } = response
   if (!coarse) return strongEtag(header(headers, 'etag'))
   const modified = Date.parse(header(headers, 'last-modified') ?? '')
-  const size = Number(status === 206 ? /\/(\d+)$/.exec(header(headers, 'content-range') ?? '')?.[1] : header(headers, 'content-length'))
+  const size = sizeOf(response)
   return Number.isNaN(modified) || !Number.isSafeInteger(size) ? null : revOf({ etag: null, modified, size })
 }
 
-async function versionNow(client: DavClient, place: RemotePlace, signal: AbortSignal): Promise<string | null> {
-  const fact = await find(client, place, signal)
-  return fact && revOf(fact)
+/** Of the whole file; NaN if the answer does not say. */
+function sizeOf({ headers, status }: HttpResponse): number {
+  return Number(status === 206 ? /\/(\d+)$/.exec(header(headers, 'content-range') ?? '')?.[1] : header(headers, 'content-length'))
 }
 
 /** A server that knows no ranges sends all: the beginning is dropped. */

@@ -37,7 +37,7 @@ export class WebdavConnector implements Connector {
 
   /** @throws CloudError `invalid` for options that lead nowhere */
   constructor(context: ConnectorContext) {
-    this.#client = new DavClient(resolveSettings(context))
+    this.#client = new DavClient(resolveSettings(context), context.onRequest)
     this.#conditions = new Conditions(this.#client)
     if (!this.#client.settings.verifiesTls) context.log('warn', unsafe, { server: this.#client.settings.origin })
   }
