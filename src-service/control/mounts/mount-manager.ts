@@ -6,7 +6,7 @@ import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
 import type { PlaceHints, Places } from '../../common/paths.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
-import type { MountRecord, Options, RequestKey } from '../store/records.ts'
+import type { ConfigChange, MountRecord, Options, RequestKey } from '../store/records.ts'
 import type { MountTable } from '../store/store.ts'
 import type { AccountBrowser } from './account-prober.ts'
 import { AccountRates, type RateUser } from './account-rates.ts'
@@ -38,6 +38,11 @@ export interface ServiceMounts extends MountManager {
   begin(): Promise<void>
   /** An account's options or secrets changed; null: secrets of any account may be had now. */
   accountChanged(providerId: string | null): void
+  /**
+   * Changes many mounts by `save`, all or none: those that go or change while they are up are stopped before, and started
+   * again if it fails; afterwards every mount is as its row says. Refuses (UNSENT_FILES) to let one go that has something to upload.
+   */
+  reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void>
   /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
   shutdown(
     uploadTimeoutMs: number | null,
@@ -110,6 +115,43 @@ class Mounts implements ServiceMounts {
     })
     await removeCache(driveFolder(mount.record, this.#parts.places))
     this.#tell({ kind: 'removed', mountId: id })
+  }
+
+  async reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const going = change.remove.map(({ id }) => this.#mount(id))
+    for (const mount of going) refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+    const changing = change.update.flatMap(({ id, change: fields }) => {
+      const mount = this.#mount(id)
+      return fixedChanges(mount.record, fields).length > 0 || fields.enabled === false ? [mount] : []
+    })
+    const stopped: ManagedMount[] = []
+    try {
+      for (const mount of [...going, ...changing]) {
+        if (mount.isAtRest) continue
+        await mount.runner.stop({ force: false, drainMs: this.#parts.host.stopTimeoutMs, then: 'rest' }, signal)
+        stopped.push(mount)
+      }
+      for (const mount of going) refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+      await this.#inTurn(save)
+    } catch (caught) {
+      for (const mount of stopped) mount.runner.input({ kind: 'start' })
+      throw caught
+    }
+    await this.#takeRows(going)
+  }
+
+  /** Makes every mount what its row says. */
+  async #takeRows(gone: readonly ManagedMount[]): Promise<void> {
+    for (const { record } of gone) {
+      this.#mounts.delete(record.id)
+      await removeCache(driveFolder(record, this.#parts.places))
+      this.#tell({ kind: 'removed', mountId: record.id })
+    }
+    for (const record of await this.#parts.table.list()) {
+      const mount = this.#mounts.get(record.id) ?? this.#add(record)
+      if (mount.record.revision !== record.revision || mount.record === record) mount.configure(record)
+      if (record.enabled && mount.isAtRest) mount.runner.input({ kind: 'start' })
+    }
   }
 
   async start(id: string, signal: AbortSignal): Promise<Mount> {
@@ -338,9 +380,13 @@ class Mounts implements ServiceMounts {
 }
 
 /** Name and sharing are words; the rest is what kernel and worker were told when it was mounted. */
-function refuseWhileMounted(record: MountRecord, change: Partial<MountRecord>): void {
+function fixedChanges(record: MountRecord, change: Partial<MountRecord>): string[] {
   const fixed = ['path', 'cacheSize', 'cacheDir', 'readOnly', 'access', 'uid', 'gid', 'umask', 'options'] as const
-  const changed = fixed.filter((field) => change[field] !== undefined && !same(change[field], record[field]))
+  return fixed.filter((field) => change[field] !== undefined && !same(change[field], record[field]))
+}
+
+function refuseWhileMounted(record: MountRecord, change: Partial<MountRecord>): void {
+  const changed = fixedChanges(record, change)
   if (changed.length === 0) return
   throw new CloudError('busy', `${changed.join(', ')} cannot change while '${record.name}' is mounted`, {
     hint: `Unmount it first: cloudmoor unmount ${record.name}`,

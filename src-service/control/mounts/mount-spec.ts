@@ -16,7 +16,7 @@ export interface MountSurroundings {
   readonly hints: Pick<PlaceHints, 'env' | 'home'>
   /** The account that the mount shows. */
   readonly account: KnownAccount
-  readonly others: readonly { readonly record: MountRecord; readonly account: KnownAccount }[]
+  readonly others: readonly { readonly record: NewMount; readonly account: KnownAccount }[]
 }
 
 export interface KnownAccount {
@@ -30,15 +30,21 @@ const maxLabels = 16
 
 /** A new record out of what was asked for. Throws `invalid` or `exists`, with what to do. */
 export function newMountRecord(spec: MountSpec, around: MountSurroundings): NewMount {
-  const { account, hints } = around
-  const record: NewMount = {
+  const record = draftMountRecord(spec, around.account.descriptor, around.hints)
+  checkMount(record, around)
+  return record
+}
+
+/** The same, not yet checked against other mounts. */
+export function draftMountRecord(spec: MountSpec, descriptor: Descriptor, hints: MountSurroundings['hints']): NewMount {
+  return {
     id: newId(),
     name: spec.name,
     managedBy: 'api',
     providerId: spec.providerId,
     remoteRoot: normalizeRemoteRoot(spec.remoteRoot),
     path: normalizeMountPath(spec.path),
-    cacheSize: spec.cacheSize ?? account.descriptor.defaults.cacheSize,
+    cacheSize: spec.cacheSize ?? descriptor.defaults.cacheSize,
     cacheDir: spec.cacheDir === '' ? '' : normalizeCacheDir(spec.cacheDir, hints),
     readOnly: spec.readOnly,
     access: spec.access,
@@ -50,8 +56,6 @@ export function newMountRecord(spec: MountSpec, around: MountSurroundings): NewM
     options: spec.options,
     enabled: false,
   }
-  checkMount(record, around)
-  return record
 }
 
 /** What of a record changes. Throws as `newMountRecord`. */
@@ -71,7 +75,8 @@ export function mountChange(record: MountRecord, patch: MountPatch, around: Moun
   return change
 }
 
-function checkMount(record: NewMount, around: MountSurroundings): void {
+/** Throws `invalid` or `exists`, with what to do, if the mount cannot be beside the others. */
+export function checkMount(record: NewMount, around: MountSurroundings): void {
   checkName('mount', record.name)
   readMountOptions(record.options)
   checkNumbers(record)

@@ -20,8 +20,22 @@ export interface AccountRules {
     stored: ProviderRecord,
     change: { readonly options: Readonly<Record<string, OptionValue | null>>; readonly secrets: Secrets },
   ): { readonly options: Options; readonly replaced: Secrets; readonly forgotten: readonly string[]; readonly moved: boolean }
+  /** A whole account as a configuration file has it, beside what is stored (null = nothing yet). */
+  checkWhole(
+    account: { readonly type: string; readonly options: Options; readonly secrets: readonly string[] },
+    stored: ProviderRecord | null,
+  ): WholeAccount
   /** Options as the connector sees them. */
   withDefaults(type: string, options: Options): Options
+}
+
+export interface WholeAccount {
+  /** As they are stored. */
+  readonly options: Options
+  /** Needed secrets that are neither given nor stored: the account does not work before they are. */
+  readonly missing: readonly string[]
+  /** Other files may lie where it points to now. */
+  readonly moved: boolean
 }
 
 export function createAccountRules(descriptors: readonly Descriptor[]): AccountRules {
@@ -54,6 +68,18 @@ export function createAccountRules(descriptors: readonly Descriptor[]): AccountR
       ])
       checkDestination(descriptor, stored, options, Object.keys(change.secrets))
       return { options, replaced, forgotten, moved: changedOptions(descriptor, stored.options, options, isPlace).length > 0 }
+    },
+
+    checkWhole: ({ type, options, secrets }, stored) => {
+      const descriptor = descriptorOf(type)
+      const { properties, required = [] } = descriptor.options
+      const kept = Object.keys(stored?.secretRefs ?? {})
+      const unknown = secrets.filter((name) => properties[name]?.secret !== true)
+      const missing = required.filter((name) => properties[name]?.secret === true && !secrets.includes(name) && !kept.includes(name))
+      const checked = checkOptions(descriptor, options, [...new Set([...unknown, ...secrets, ...kept, ...missing])])
+      if (stored === null) return { options: checked, missing, moved: false }
+      checkDestination(descriptor, stored, checked, secrets)
+      return { options: checked, missing, moved: changedOptions(descriptor, stored.options, checked, isPlace).length > 0 }
     },
 
     withDefaults: (type, options) => effective(descriptorOf(type), options),

@@ -4,11 +4,12 @@ import type { Secret } from '../../common/secret.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { checkName } from '../store/names.ts'
-import type { Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
+import type { ConfigChange, NewProvider, Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
 import type { ProviderTable } from '../store/store.ts'
 import { namedOwner } from '../vault/secret-store.ts'
 import type { Account, AccountProber, CapabilityCheck } from './account.ts'
 import { createAccountRules } from './account-rules.ts'
+import { isReference, resolveReference } from './references.ts'
 
 /** Saved accounts. Secrets go in and are never given out, except to workers through `account`. */
 export interface Providers {
@@ -21,6 +22,8 @@ export interface Providers {
   /** @param revision must match; null = whatever it is. */
   update(id: string, revision: number | null, change: ProviderUpdate): Promise<Provider>
   remove(id: string, revision: number | null): Promise<void>
+  /** Changes many accounts by `save`, all or none: stores their new secrets before and forgets the old ones after. */
+  replace(wanted: readonly WantedAccount[], removed: readonly ProviderRecord[], save: SaveAccounts): Promise<void>
   /** Tries a saved account. */
   test(id: string, remoteRoot: string, signal: AbortSignal): Promise<readonly CapabilityCheck[]>
   /** The account with its secrets, for a worker. `damaged` if a secret does not open, `sign-in` (VAULT_LOCKED). */
@@ -53,6 +56,16 @@ export interface ProviderUpdate {
   /** An empty one is forgotten; those not named stay. */
   readonly secrets: Readonly<Record<string, Secret>>
 }
+
+/** An account as a configuration file wants it. */
+export interface WantedAccount {
+  readonly stored: ProviderRecord | null
+  readonly wanted: Omit<NewProvider, 'secretRefs'>
+  /** New values, or references to where they are; the others stay. */
+  readonly secrets: Readonly<Record<string, Secret | string>>
+}
+
+export type SaveAccounts = (changes: ConfigChange['providers']) => Promise<void>
 
 /** What `Providers` needs of the vault. */
 export interface AccountSecrets {
@@ -98,7 +111,8 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
 
   async function accountOf(record: ProviderRecord, from: Pick<AccountSecrets, 'get'>): Promise<Account> {
     const values: Record<string, Secret> = {}
-    for (const [name, reference] of Object.entries(record.secretRefs)) values[name] = await from.get(reference)
+    for (const [name, reference] of Object.entries(record.secretRefs))
+      values[name] = await (isReference(reference) ? resolveReference(reference, process.env) : from.get(reference))
     return { type: record.type, options: rules.withDefaults(record.type, record.options), secrets: values }
   }
 
@@ -150,7 +164,7 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
           return table.update(id, revision, { ...name, options, secretRefs: { ...kept, ...references } }, moved)
         })
         const current = new Set(Object.values(updated.secretRefs))
-        await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !current.has(reference)))
+        await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !isReference(reference) && !current.has(reference)))
         for (const listener of listeners) listener(id)
         const changed = await viewOne(updated)
         tell(id, changed)
@@ -163,8 +177,39 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
         refuseForeign(stored)
         if (Object.keys(stored.secretRefs).length > 0) await secrets.ready()
         await table.remove(id, revision)
-        await secrets.remove(Object.values(stored.secretRefs))
+        await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !isReference(reference)))
         tell(id, null)
+      }),
+
+    replace: (wanted, removed, save) =>
+      inTurn(async () => {
+        const made: string[] = []
+        const changes: { insert: NewProvider[]; update: ConfigChange['providers']['update'][number][] } = { insert: [], update: [] }
+        try {
+          for (const { stored, wanted: account, secrets: given } of wanted) {
+            const secretRefs: Record<string, string> = { ...stored?.secretRefs }
+            for (const [name, value] of Object.entries(given)) {
+              const reference = typeof value === 'string' ? value : await secrets.put(account.id, name, value)
+              if (typeof value !== 'string') made.push(reference)
+              secretRefs[name] = reference
+            }
+            const { name, options, managedBy } = account
+            if (stored === null) changes.insert.push({ ...account, secretRefs })
+            else changes.update.push({ id: stored.id, revision: stored.revision, change: { name, options, managedBy, secretRefs } })
+          }
+          await save({ ...changes, remove: removed.map(({ id, revision }) => ({ id, revision })) })
+        } catch (caught) {
+          await secrets.remove(made).catch(() => {})
+          throw caught
+        }
+        const current = new Set((await table.list()).flatMap((record) => Object.values(record.secretRefs)))
+        const before = [...removed, ...wanted.flatMap(({ stored }) => stored ?? [])].flatMap(({ secretRefs }) => Object.values(secretRefs))
+        await secrets.remove(before.filter((reference) => !isReference(reference) && !current.has(reference)))
+        for (const { id } of removed) tell(id, null)
+        for (const { stored, wanted: account } of wanted) {
+          if (stored !== null) for (const listener of listeners) listener(account.id)
+          tell(account.id, await viewOne(await table.get(account.id)))
+        }
       }),
 
     test: async (id, remoteRoot, signal) => prober.probe(await accountOf(await table.get(id), secrets), remoteRoot, signal),

@@ -80,6 +80,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       tail: (filter, count) => call('audit', 'tail', filter, count),
       dropUpTo: (segment) => call('audit', 'dropUpTo', segment),
     },
+    config: {
+      apply: (change) => call('config', 'apply', change),
+    },
     close: async () => {
       await thread.close()
       await thread.ended

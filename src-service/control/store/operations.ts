@@ -19,6 +19,7 @@ import type {
   SlotRecord,
   VaultChange,
 } from './records.ts'
+import { configOperations } from './config-operations.ts'
 import type { Store } from './store.ts'
 import { mounts, providers, secrets, settings, vault, vaultSlots } from './tables.ts'
 
@@ -36,6 +37,7 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock):
     },
     ...accessOperations(database, clock),
     audit: auditOperations(database),
+    config: configOperations(database, clock),
   }
 }
 

@@ -106,6 +106,27 @@ export interface VaultChange {
   readonly secrets: readonly SecretRecord[]
 }
 
+/** Many changes that are made in one step. Each row that changes or goes must still have the revision it is named with. */
+export interface ConfigChange {
+  readonly providers: ResourceChanges<NewProvider, ProviderChange & KeptIdentity>
+  readonly mounts: ResourceChanges<NewMount, MountChange & KeptIdentity>
+  readonly settings: Readonly<Record<string, string>>
+}
+
+export interface ResourceChanges<New, Change> {
+  readonly insert: readonly New[]
+  readonly update: readonly (Revised & { readonly change: Change })[]
+  readonly remove: readonly Revised[]
+}
+
+/** What every changed row is given anew: names may be swapped among rows. */
+export type KeptIdentity = Pick<ResourceRecord, 'name' | 'managedBy'>
+
+export interface Revised {
+  readonly id: string
+  readonly revision: number
+}
+
 /** Makes a creation happen once: saved in the same transaction as what it made, and kept for 24 hours. */
 export interface RequestKey {
   readonly method: string

@@ -11,6 +11,7 @@ import type {
   UserRecord,
 } from './access-records.ts'
 import type {
+  ConfigChange,
   MountChange,
   MountRecord,
   NewMount,
@@ -42,6 +43,7 @@ export interface Store {
   readonly sessions: SessionTable
   readonly loginFailures: LoginFailureTable
   readonly audit: AuditTable
+  readonly config: ConfigTable
   /** Writes what is pending and releases the home. Later calls fail. */
   close(): Promise<void>
 }
@@ -144,4 +146,10 @@ export interface AuditTable {
   tail(filter: AuditFilter, count: number): Promise<readonly AuditRecord[]>
   /** Drops whole segments up to and with this one. */
   dropUpTo(segment: number): Promise<void>
+}
+
+/** Configuration as a whole. */
+export interface ConfigTable {
+  /** All of it or nothing. `conflict` if a row changed meanwhile, `exists`, PROVIDER_IN_USE. */
+  apply(change: ConfigChange): Promise<void>
 }

@@ -1,0 +1,123 @@
+import type { Secret } from '../../common/secret.ts'
+import { CloudError } from '../../common/errors.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import type { MountSurroundings } from '../mounts/mount-spec.ts'
+import { createAccountRules } from '../providers/account-rules.ts'
+import type { Providers } from '../providers/providers.ts'
+import { isReference, readReference } from '../providers/references.ts'
+import type { ConfigChange, ManagedBy } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
+import { parseDocument } from './document.ts'
+import type { ConfigDocument, SecretSource } from './document.ts'
+import { planImport } from './plan.ts'
+import type { Plan, PlannedChange } from './plan.ts'
+import { newSealer, sealerOf } from './sealing.ts'
+import type { Sealer } from './sealing.ts'
+import { writeDocument } from './write-document.ts'
+import type { ConfigState, SealedSecrets } from './write-document.ts'
+
+/** The configuration as one text. */
+export interface Configuration {
+  /** YAML. @param passphrase with it, stored secrets go along sealed; null = only references do */
+  write(passphrase: Secret | null): Promise<string>
+  /** Makes the configuration what the text says, all of it or nothing. */
+  read(text: string, wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
+}
+
+export interface ImportWish {
+  /** Only tells what would change. */
+  readonly dryRun: boolean
+  /** What the text does not name goes. */
+  readonly prune: boolean
+  /** Opens sealed secrets. */
+  readonly passphrase: Secret | null
+  /** Who keeps what the text names from now on. */
+  readonly manager: ManagedBy
+}
+
+export interface ImportResult {
+  readonly changes: readonly PlannedChange[]
+  readonly warnings: readonly string[]
+}
+
+export interface ConfigurationParts {
+  readonly store: Pick<Store, 'providers' | 'mounts' | 'settings' | 'config'>
+  readonly providers: Pick<Providers, 'replace'>
+  readonly secrets: { get(reference: string): Promise<Secret> }
+  readonly mounts: { reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void> }
+  readonly descriptors: readonly Descriptor[]
+  readonly around: Pick<MountSurroundings, 'places' | 'hints'>
+}
+
+/** Settings that belong to a configuration file. */
+const settingNames = ['stopTimeoutSeconds'] as const
+
+export function createConfiguration({ store, providers, secrets, mounts, descriptors, around }: ConfigurationParts): Configuration {
+  const accounts = createAccountRules(descriptors)
+
+  async function state(): Promise<ConfigState> {
+    const settings: Record<string, number> = {}
+    for (const name of settingNames) {
+      const value = Number((await store.settings.get(name)) ?? Number.NaN)
+      if (Number.isFinite(value)) settings[name] = value
+    }
+    return { settings, providers: await store.providers.list(), mounts: await store.mounts.list() }
+  }
+
+  async function sealAll(now: ConfigState, sealer: Sealer): Promise<SealedSecrets> {
+    const values = new Map<string, Record<string, string>>()
+    for (const { id, name: provider, secretRefs } of now.providers) {
+      const sealed: Record<string, string> = {}
+      for (const [name, reference] of Object.entries(secretRefs)) {
+        if (!isReference(reference)) sealed[name] = sealer.seal(provider, name, await secrets.get(reference))
+      }
+      values.set(id, sealed)
+    }
+    return { sealing: sealer.sealing, values }
+  }
+
+  async function apply(plan: Plan, sealer: Sealer | null, signal: AbortSignal): Promise<void> {
+    const wanted = plan.providers.map((provider) => ({ ...provider, secrets: valuesOf(provider.wanted.name, provider.secrets, sealer) }))
+    const { removeProviders, mounts: mountChanges, settings } = plan.change
+    await providers.replace(wanted, removeProviders, (providerChanges) =>
+      mounts.reconfigure(mountChanges, () => store.config.apply({ providers: providerChanges, mounts: mountChanges, settings }), signal),
+    )
+  }
+
+  return {
+    write: async (passphrase) => {
+      const now = await state()
+      return writeDocument(now, passphrase === null ? null : await sealAll(now, await newSealer(passphrase)))
+    },
+
+    read: async (text, { dryRun, prune, passphrase, manager }, signal) => {
+      const document = parseDocument(text, descriptors)
+      const sealer = await sealerFor(document, passphrase)
+      const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
+      // A wrong passphrase is found before anything changes.
+      for (const { wanted, secrets: given } of plan.providers) valuesOf(wanted.name, given, sealer)
+      if (!dryRun && plan.changes.length > 0) await apply(plan, sealer, signal)
+      return { changes: plan.changes, warnings: plan.warnings }
+    },
+  }
+}
+
+async function sealerFor({ sealing, providers }: ConfigDocument, passphrase: Secret | null): Promise<Sealer | null> {
+  const isSealed = providers.some(({ secrets }) => Object.values(secrets).some((source) => typeof source !== 'string'))
+  if (!isSealed) return null
+  if (sealing === undefined) throw new CloudError('invalid', 'the file has sealed secrets, but not the key "sealing"')
+  if (passphrase === null) {
+    throw new CloudError('sign-in', 'the file has sealed secrets', { hint: 'Give its passphrase: --passphrase-file FILE' })
+  }
+  return sealerOf(passphrase, sealing)
+}
+
+function valuesOf(provider: string, given: Readonly<Record<string, SecretSource>>, sealer: Sealer | null): Record<string, Secret | string> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, source]) => {
+      if (typeof source === 'string') return [name, readReference(source)]
+      if (sealer === null) throw new CloudError('internal', 'sealed secrets without a sealer')
+      return [name, sealer.open(provider, name, source.sealed)]
+    }),
+  )
+}

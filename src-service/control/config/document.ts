@@ -1,0 +1,153 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml } from 'yaml'
+import { CloudError } from '../../common/errors.ts'
+import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { nearestName } from '../../common/nearest-name.ts'
+import type { Options } from '../store/records.ts'
+import { documentSchema } from './document-schema.ts'
+
+/** A configuration file: what is configured, without what runs and without secrets in clear. */
+export interface ConfigDocument {
+  readonly version: 1
+  /** How sealed secrets were sealed; absent if there are none. */
+  readonly sealing?: Sealing
+  readonly settings: Readonly<Record<string, number>>
+  readonly providers: readonly ProviderEntry[]
+  readonly mounts: readonly MountEntry[]
+}
+
+/** A passphrase's derivation: Argon2id. */
+export interface Sealing {
+  readonly salt: string
+  readonly memoryKiB: number
+  readonly passes: number
+  readonly lanes: number
+}
+
+/** Where a secret comes from: a reference that is stored as it is, or a value sealed with the export's passphrase. */
+export type SecretSource = string | { readonly sealed: string }
+
+export interface ProviderEntry {
+  readonly name: string
+  /** Makes a renamed entry the same object; absent = found by its name. */
+  readonly id?: string
+  readonly type: string
+  readonly options: Options
+  /** Those that are left out stay as they are. */
+  readonly secrets: Readonly<Record<string, SecretSource>>
+}
+
+export interface MountEntry {
+  readonly name: string
+  readonly id?: string
+  /** Name of the provider. */
+  readonly provider: string
+  readonly remote: string
+  readonly path: string
+  /** Bytes; absent = the provider type's default. */
+  readonly cacheSize?: number
+  readonly cacheDir: string
+  readonly readOnly: boolean
+  readonly access: 'owner' | 'all'
+  readonly uid?: number
+  readonly gid?: number
+  /** Octal, `022`. */
+  readonly umask: string
+  readonly shared: boolean
+  readonly options: Options
+  /** It is to be mounted. */
+  readonly enabled: boolean
+}
+
+const mostCharacters = 1024 * 1024
+const mostNodes = 200_000
+const mostDepth = 12
+/** Before the text is read, quotes cannot be told from brackets. */
+const mostBrackets = 100
+
+/** Reads a configuration file. Throws `invalid` or `too-large`, with the line of what is wrong. */
+export function parseDocument(text: string, descriptors: readonly Descriptor[]): ConfigDocument {
+  if (text.length > mostCharacters) throw new CloudError('too-large', `the configuration is longer than ${mostCharacters} characters`)
+  refuseBrackets(text)
+  const lines = new LineCounter()
+  // Its own check for unique keys takes time by the square of their number.
+  const yaml = parseYaml(text, { lineCounter: lines, schema: 'core', merge: false, uniqueKeys: false, logLevel: 'silent' })
+  const [error] = yaml.errors
+  if (error !== undefined) throw wrong(lines.linePos(error.pos[0]).line, error.message.split('\n')[0] ?? 'no YAML')
+  refuseBombs(yaml.contents, { nodes: 0 }, 0)
+  const value: unknown = yaml.toJS({ maxAliasCount: 0 })
+  const ajv = new Ajv2020({ allErrors: false, useDefaults: true, strict: false, verbose: true })
+  const validate = ajv.compile<ConfigDocument>(documentSchema(descriptors))
+  if (validate(value)) return value
+  const [problem] = validate.errors ?? []
+  const path = (problem?.instancePath ?? '').split('/').slice(1).map(unescapePointer)
+  const range = nodeAt(yaml.contents, path)
+  throw wrong(range === null ? 1 : lines.linePos(range).line, describe(path, problem))
+}
+
+function wrong(line: number, message: string): CloudError {
+  return new CloudError('invalid', `line ${line}: ${message}`, { hint: 'Nothing was changed. The schema is docs/config.schema.json.' })
+}
+
+/** The parser's time grows by the square of how deep brackets are nested. */
+function refuseBrackets(text: string): void {
+  let open = 0
+  for (const character of text) {
+    if (character === '[' || character === '{') open++
+    else if (character === ']' || character === '}') open = Math.max(0, open - 1)
+    if (open > mostBrackets) throw new CloudError('too-large', 'the configuration is nested too deeply')
+  }
+}
+
+/** Anchors can make a short text grow without bound: they are not taken, nor is what is deep or has a great many parts. */
+function refuseBombs(node: unknown, count: { nodes: number }, depth: number): void {
+  if (isAlias(node)) throw new CloudError('invalid', 'aliases (*name) are not allowed in a configuration')
+  if (++count.nodes > mostNodes || depth > mostDepth) throw new CloudError('too-large', 'the configuration has too many parts')
+  if (isMap(node)) {
+    const keys = new Set<unknown>()
+    for (const { key, value } of node.items) {
+      if (!isScalar(key)) throw new CloudError('invalid', 'a key of the configuration is not a plain word')
+      if (keys.has(key.value)) throw new CloudError('invalid', `the key '${String(key.value).slice(0, 80)}' is not unique in its place`)
+      keys.add(key.value)
+      refuseBombs(value, count, depth + 1)
+    }
+  } else if (isSeq(node)) for (const item of node.items) refuseBombs(item, count, depth + 1)
+}
+
+/** Where the value of this path begins in the text; null = it is not there. */
+function nodeAt(root: unknown, path: readonly string[]): number | null {
+  let node: unknown = root
+  for (const step of path) {
+    const next: unknown = isMap(node) || isSeq(node) ? node.get(isSeq(node) ? Number(step) : step, true) : undefined
+    if (next === undefined) break
+    node = next
+  }
+  const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : null
+  return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : null
+}
+
+function unescapePointer(step: string): string {
+  return step.replaceAll('~1', '/').replaceAll('~0', '~')
+}
+
+interface Problem {
+  readonly message?: string
+  readonly params: Readonly<Record<string, unknown>>
+  readonly parentSchema?: unknown
+}
+
+function describe(path: readonly string[], problem: Problem | undefined): string {
+  const place = path.length === 0 ? 'the configuration' : path.join('.')
+  const extra = problem?.params['additionalProperty']
+  if (typeof extra === 'string') {
+    const near = nearestName(extra, keysOf(problem?.parentSchema))
+    return `${place} has no key '${extra}'${near === undefined ? '' : `; did you mean '${near}'?`}`
+  }
+  const allowed = problem?.params['allowedValues']
+  return `${place} ${problem?.message ?? 'is not valid'}${Array.isArray(allowed) ? `: ${allowed.join(', ')}` : ''}`
+}
+
+function keysOf(schema: unknown): string[] {
+  const properties: unknown = typeof schema === 'object' && schema !== null && 'properties' in schema ? schema.properties : {}
+  return typeof properties === 'object' && properties !== null ? Object.keys(properties) : []
+}
