@@ -10,6 +10,8 @@ import { version } from './common/version.ts'
 import type { Alert } from './control/api/events/service-events.ts'
 import { openApi } from './control/api/open-api.ts'
 import { readWebSettings } from './control/api/open-web.ts'
+import { convergeTo } from './control/config/config-files.ts'
+import { createConfiguration } from './control/config/configuration.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
 import { createMountManager } from './control/mounts/mount-manager.ts'
 import { MountRecords } from './control/mounts/mount-records.ts'
@@ -98,12 +100,13 @@ async function main(): Promise<void> {
     key: (await readKeyFile(places.auditKey)) ?? (await createKeyFile(places.auditKey)),
   })
   const access = createAccess(store, systemClock, loginCost)
+  const configuration = createConfiguration({ store, providers, secrets, mounts, descriptors, around: { places, hints } })
 
   const life = new ServiceLife(native)
   await vault.begin()
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit },
+    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit, configuration },
     instance: await instanceOf(store.settings),
     web: await readWebSettings(store.settings, places.state, Date.now()),
     group: flags.system ? await groupOf(store.settings) : null,
@@ -117,8 +120,10 @@ async function main(): Promise<void> {
     peerCredentials: (descriptor) => native.peerCredentials(descriptor),
   })
   // From here on the order of the end is: door, mounts, store, log.
-  life.begin({ api, mounts, store, log })
+  const converge = () => (flags.config === null ? Promise.resolve(true) : convergeTo(flags.config, configuration, log))
+  life.begin({ api, mounts, store, log }, () => void converge())
   log.write('info', `service ${version} is ready`, { pid: process.pid })
+  await converge()
   void sweep()
 }
 

@@ -6,6 +6,7 @@ import { AuditService } from '../gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
 import { CacheService } from '../gen/cloudmoor/v1/cache_pb.js'
 import { ConflictService } from '../gen/cloudmoor/v1/conflict_pb.js'
+import { ConfigService } from '../gen/cloudmoor/v1/config_pb.js'
 import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
@@ -33,6 +34,7 @@ export interface ServiceConnection {
   readonly audit: Client<typeof AuditService>
   readonly tokens: Client<typeof TokenService>
   readonly sessions: Client<typeof SessionService>
+  readonly config: Client<typeof ConfigService>
   /** Ends what is open. */
   close(): void
 }
@@ -62,6 +64,7 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),
+    config: createClient(ConfigService, transport),
     close,
   }
 }

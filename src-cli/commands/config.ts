@@ -9,6 +9,7 @@ import { askMissing, optionNamed, optionsOf, parseSettings, readSecrets, warnOfG
 import type { Service } from '../service.ts'
 import { providerView } from '../views.ts'
 import { checkTable, checkView } from '../capability-sheet.ts'
+import { addConfigTextCommands } from './config-text.ts'
 import { collect } from './flags.ts'
 import { addVaultCommands, offerRecoveryKey, vaultState } from './vault.ts'
 
@@ -72,6 +73,7 @@ export function addConfigCommands(program: Command, cli: Cli): void {
     .argument('[type]', 'a provider type')
     .description('list the provider types, or the options of one')
     .action((type: string | undefined) => types(cli, type))
+  addConfigTextCommands(config, cli)
   addVaultCommands(config, cli)
 }
 

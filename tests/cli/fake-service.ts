@@ -25,6 +25,7 @@ import { AuditService } from '../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
 import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
 import { UserService } from '../../proto/gen/cloudmoor/v1/user_pb.js'
+import { ConfigService } from '../../proto/gen/cloudmoor/v1/config_pb.js'
 import { VaultService, VaultSlotKind, VaultState } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import type { AddSlotRequest, PutSecretRequest, UnlockVaultRequest, VaultSlotSchema } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
@@ -342,6 +343,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
     audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),
+    config: createClient(ConfigService, transport),
     system: createClient(SystemService, transport),
     providers: createClient(ProviderService, transport),
     browse: createClient(BrowseService, transport),

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { exitCodes } from '../../src-cli/exit-codes.ts'
 import { projectRoot } from '../docs/project-root.ts'
 
@@ -110,4 +110,65 @@ it('names the nearest option, also where the service is the one to know', async 
   const wrong = await cloudmoor(['config', 'create', 'x', '--provider', 'local', '--set', 'pth=/tmp'])
   expect(wrong.code).toBe(exitCodes.usage)
   expect(wrong.stderr).toContain("did you mean 'path'?")
+})
+
+it('gives its configuration as one text, takes it, and says what would change', async () => {
+  const cloud = join(home, 'cloud')
+  mkdirSync(cloud)
+  expect(await cloudmoor(['config', 'create', 'disk', '--provider', 'local', '--set', `path=${cloud}`])).toMatchObject({
+    code: exitCodes.ok,
+  })
+  expect(await cloudmoor(['mount', 'add', 'drive', '--provider', 'disk', '--path', join(home, 'mnt')])).toMatchObject({
+    code: exitCodes.ok,
+  })
+  const { stdout: text } = await cloudmoor(['config', 'export'])
+  expect(text).toContain('name: drive')
+  expect(await cloudmoor(['config', 'import', '--dry-run', '--prune', '-'], text)).toMatchObject({
+    code: exitCodes.ok,
+    stdout: 'nothing would change\n',
+  })
+  const changed = text.replace('name: drive', 'name: files').replace('shared: false', 'shared: true')
+  const { stdout: told } = await cloudmoor(['config', 'import', '-'], changed)
+  expect(told).toBe('~ mount files\n    name: drive -> files\n    shared: false -> true\n1 thing changed\n')
+  expect((await cloudmoor(['config', 'export'])).stdout).toBe(changed)
+  const wrong = await cloudmoor(['config', 'import', '-'], text.replace('readOnly', 'readonly'))
+  expect(wrong.stderr).toMatch(/line \d+: mounts\.0 has no key 'readonly'; did you mean 'readOnly'/)
+  expect(wrong.code).not.toBe(exitCodes.ok)
+})
+
+it('follows a folder of files: at its start and at SIGHUP, and stays as it was when they are wrong', async () => {
+  const folder = join(home, 'conf')
+  mkdirSync(folder)
+  const provider = (path: string) => `version: 1\nproviders:\n  - { name: disk, type: local, options: { path: ${path} } }\n`
+  writeFileSync(join(folder, 'a.yaml'), provider('/srv/a'))
+  writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: drive, provider: disk, path: ${home}/mnt, enabled: false }\n`)
+  const service = spawn(join(projectRoot, 'bin/cloudmoor-service'), ['--config', folder], {
+    env: { ...process.env, CLOUDMOOR_HOME: home },
+    stdio: 'ignore',
+  })
+  const shown = async (wanted: string) => {
+    await vi.waitFor(async () => expect((await cloudmoor(['config', 'export'])).stdout).toContain(wanted), {
+      timeout: 20_000,
+      interval: 300,
+    })
+  }
+  try {
+    await vi.waitFor(async () => expect((await cloudmoor(['mount', 'list'])).stdout).toContain('drive'), { timeout: 20_000, interval: 300 })
+    const refused = await cloudmoor(['config', 'set', 'disk', '--name', 'other'])
+    expect(refused.stderr).toMatch(/belongs to a configuration file/)
+    writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: renamed, provider: disk, path: ${home}/mnt2, enabled: false }\n`)
+    service.kill('SIGHUP')
+    await shown('name: renamed')
+    expect((await cloudmoor(['config', 'export'])).stdout).not.toContain('name: drive')
+    writeFileSync(join(folder, 'b.yml'), 'version: 1\nmounts: [')
+    service.kill('SIGHUP')
+    await vi.waitFor(async () => expect((await cloudmoor(['logs', '--level', 'error'])).stdout).toMatch(/b\.yml: line 2/), {
+      timeout: 20_000,
+      interval: 300,
+    })
+    await shown('name: renamed')
+  } finally {
+    await cloudmoor(['service', 'stop', '--timeout', '0'])
+    service.kill()
+  }
 })

@@ -88,13 +88,13 @@ describe.skipIf(!existsSync('/dev/fuse'))('the service process', () => {
     expect(readFileSync(join(folder, 'cloud', 'file'), 'utf8')).toBe('hello\n')
   })
 
-  test('hands over at SIGHUP: another process, the same worker, and files stay open', deadline, async () => {
+  test('hands over at SIGUSR2: another process, the same worker, and files stay open', deadline, async () => {
     const child = await startService()
     const { path, worker } = await mountWork()
     await shell(`echo hello > ${path}/file`)
     const reader = run('sh', ['-c', `exec 3<${path}/file; sleep 4; cat <&3`], 20_000)
     const ended = once(child, 'exit')
-    child.kill('SIGHUP')
+    child.kill('SIGUSR2')
     expect(await ended).toEqual([0, null])
     await untilListening()
     const now = await status()

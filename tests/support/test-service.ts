@@ -10,6 +10,7 @@ import type { Log } from '../../src-service/common/telemetry/log.ts'
 import type { Alert } from '../../src-service/control/api/events/service-events.ts'
 import { openApi } from '../../src-service/control/api/open-api.ts'
 import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
+import { createConfiguration } from '../../src-service/control/config/configuration.ts'
 import { createProviders } from '../../src-service/control/providers/providers.ts'
 import { openStore } from '../../src-service/control/store/open-store.ts'
 import type { Store } from '../../src-service/control/store/store.ts'
@@ -71,6 +72,11 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     instance: 'test',
     web: null,
     group: null,
+    configuration: createConfiguration({
+      ...{ store, providers, secrets: vault.secrets, descriptors },
+      mounts: { reconfigure: (_, save) => save() },
+      around: { places, hints: { env: { CLOUDMOOR_HOME: home }, home } },
+    }),
     service: {
       shutdown: (timeout) => {
         shutdowns.push(timeout)

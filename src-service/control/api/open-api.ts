@@ -3,6 +3,7 @@ import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
 import { AuditService } from '../../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
+import { ConfigService } from '../../../proto/gen/cloudmoor/v1/config_pb.js'
 import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
 import { CacheService } from '../../../proto/gen/cloudmoor/v1/cache_pb.js'
 import { ConflictService } from '../../../proto/gen/cloudmoor/v1/conflict_pb.js'
@@ -24,6 +25,7 @@ import { ServerReflection as ServerReflectionAlpha } from '../../../proto/gen/gr
 import { CloudError } from '../../common/errors.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
+import type { Configuration } from '../config/configuration.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
 import type { RequestTable, SettingTable } from '../store/store.ts'
@@ -39,6 +41,7 @@ import { browseHandler } from './browse-handler.ts'
 import { bySocket, unknownVisitor } from './call.ts'
 import { cacheHandler } from './cache-handler.ts'
 import { conflictHandler } from './conflict-handler.ts'
+import { configHandler } from './config-handler.ts'
 import { createOnce } from './create-once.ts'
 import { eventHandler } from './event-handler.ts'
 import type { EventBus } from './events/event-bus.ts'
@@ -94,6 +97,7 @@ export interface ApiParts {
   readonly audit: Audit
   /** Names this service among others on the machine: 8 characters. */
   readonly instance: string
+  readonly configuration: Configuration
   readonly service: ServiceControl
   /** Calls the listener with every alert; the result ends that. */
   readonly onAlert: (listener: (alert: Alert) => void) => () => void
@@ -182,7 +186,7 @@ function ownUid(): number {
 }
 
 function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricSamples, linkTo: (fragment: string) => string) {
-  const { providers, mounts, vault, service, places, version, startedAt, access, instance } = parts
+  const { providers, mounts, vault, service, places, version, startedAt, access, instance, configuration } = parts
   const once = createOnce(parts.requests)
   const contract = [
     route(SystemService, systemHandler({ version, startedAt, state: places.state, kind: places.kind }, mounts, vault, service)),
@@ -201,6 +205,7 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(AuditService, auditHandler(parts.audit)),
     route(TokenService, tokenHandler(access.tokens)),
     route(SessionService, sessionHandler(access, { instance, linkTo })),
+    route(ConfigService, configHandler(configuration)),
   ]
   const names = contract.map((entry) => entry.service.typeName)
   const reflect = createReflection([...contract.map((entry) => entry.service), Health])

@@ -57,6 +57,8 @@ async function newHome(): Promise<Home> {
   return home
 }
 
+const read = (at: Home, text: string, how: ImportWish, until: AbortSignal) => at.configuration.read([{ name: '', text }], how, until)
+
 let home: Home
 beforeEach(async () => {
   home = await newHome()
@@ -97,7 +99,7 @@ mounts:
 
 describe('export and import', () => {
   it('of an empty home gives every byte back', async () => {
-    const { changes, warnings } = await home.configuration.read(base, wish, signal)
+    const { changes, warnings } = await read(home, base, wish, signal)
     expect(changes.map(({ action, noun, name }) => `${action} ${noun} ${name}`)).toEqual([
       'update setting stopTimeoutSeconds',
       'create provider disk',
@@ -107,15 +109,15 @@ describe('export and import', () => {
     const text = await home.configuration.write(null)
     expect(text).toBe(base)
     const other = await newHome()
-    await other.configuration.read(text, wish, signal)
+    await read(other, text, wish, signal)
     expect(await other.configuration.write(null)).toBe(text)
-    expect((await other.configuration.read(text, { ...wish, dryRun: true, prune: true }, signal)).changes).toEqual([])
+    expect((await read(other, text, { ...wish, dryRun: true, prune: true }, signal)).changes).toEqual([])
   })
 
   it('tells every field that would change, and changes nothing when asked so', async () => {
-    await home.configuration.read(base, wish, signal)
+    await read(home, base, wish, signal)
     const changed = base.replace('name: drive', 'name: files').replace('/mnt/drive', '/mnt/files').replace("'027'", "'022'")
-    const { changes } = await home.configuration.read(changed, { ...wish, dryRun: true }, signal)
+    const { changes } = await read(home, changed, { ...wish, dryRun: true }, signal)
     expect(changes).toEqual([
       {
         ...{ action: 'update', noun: 'mount', name: 'files' },
@@ -127,14 +129,14 @@ describe('export and import', () => {
       },
     ])
     expect(await home.configuration.write(null)).toBe(base)
-    await home.configuration.read(changed, wish, signal)
+    await read(home, changed, wish, signal)
     expect((await home.store.mounts.list())[0]).toMatchObject({ id: 'bbcdefghjkmnpqrs', name: 'files', revision: 2 })
   })
 
   it('swaps two names in one step', async () => {
     const two = `version: 1\nproviders:\n  - { name: one, id: abcdefghjkmnpqrs, type: local, options: { path: /one } }\n  - { name: two, id: bbcdefghjkmnpqrs, type: local, options: { path: /two } }\n`
-    await home.configuration.read(two, wish, signal)
-    await home.configuration.read(two.replace('one,', 'x,').replace('two,', 'one,').replace('x,', 'two,'), wish, signal)
+    await read(home, two, wish, signal)
+    await read(home, two.replace('one,', 'x,').replace('two,', 'one,').replace('x,', 'two,'), wish, signal)
     expect((await home.store.providers.list()).map(({ name, options }) => [name, options['path']])).toEqual([
       ['one', '/two'],
       ['two', '/one'],
@@ -142,10 +144,10 @@ describe('export and import', () => {
   })
 
   it('removes what is not named only when asked', async () => {
-    await home.configuration.read(base, wish, signal)
+    await read(home, base, wish, signal)
     const empty = 'version: 1\n'
-    expect((await home.configuration.read(empty, wish, signal)).changes).toEqual([])
-    const { changes } = await home.configuration.read(empty, { ...wish, prune: true }, signal)
+    expect((await read(home, empty, wish, signal)).changes).toEqual([])
+    const { changes } = await read(home, empty, { ...wish, prune: true }, signal)
     expect(changes.map(({ action, noun }) => `${action} ${noun}`)).toEqual(['remove provider', 'remove mount'])
     expect([await home.store.providers.list(), await home.store.mounts.list()]).toEqual([[], []])
   })
@@ -153,7 +155,7 @@ describe('export and import', () => {
   it('that fails at its last step leaves everything as it was, secrets too', async () => {
     home.refusal = new CloudError('busy', 'the mount is busy')
     const text = `version: 1\nproviders:\n  - { name: c, type: local, options: { path: /c } }\n`
-    await expect(home.configuration.read(text, wish, signal)).rejects.toBe(home.refusal)
+    await expect(read(home, text, wish, signal)).rejects.toBe(home.refusal)
     expect(await home.store.providers.list()).toEqual([])
     expect(await home.store.vault.secrets()).toEqual([])
   })
@@ -170,28 +172,27 @@ describe('secrets', () => {
     await home.providers.create({ ...s3, secrets: { secretAccessKey: new Secret('s3cr3t-value') } }, null, false, signal)
     const plain = await home.configuration.write(null)
     expect(plain).not.toContain('s3cr3t')
-    await home.configuration.read(plain, wish, signal)
+    await read(home, plain, wish, signal)
     expect(await account()).toBe('s3cr3t-value')
 
     const passphrase = new Secret('a long enough passphrase')
     const sealed = await home.configuration.write(passphrase)
     expect(sealed).not.toContain('s3cr3t')
     home = await newHome()
-    await expect(home.configuration.read(sealed, wish, signal)).rejects.toMatchObject({ kind: 'sign-in' })
-    await expect(
-      home.configuration.read(sealed, { ...wish, passphrase: new Secret('another one, as long') }, signal),
-    ).rejects.toMatchObject({
+    await expect(read(home, sealed, wish, signal)).rejects.toMatchObject({ kind: 'sign-in' })
+    await expect(read(home, sealed, { ...wish, passphrase: new Secret('another one, as long') }, signal)).rejects.toMatchObject({
       kind: 'sign-in',
       message: expect.stringMatching(/does not open/) as string,
     })
     expect(await home.store.providers.list()).toEqual([])
-    await home.configuration.read(sealed, { ...wish, passphrase }, signal)
+    await read(home, sealed, { ...wish, passphrase }, signal)
     expect(await account()).toBe('s3cr3t-value')
     expect(await home.configuration.write(null)).toBe(plain)
   })
 
   it('that are missing are told, and the account is saved', async () => {
-    const { warnings } = await home.configuration.read(
+    const { warnings } = await read(
+      home,
       `version: 1\nproviders:\n  - { name: cloud, type: s3, options: { endpoint: 'http://127.0.0.1:9000', accessKeyId: AK } }\n`,
       wish,
       signal,
@@ -204,21 +205,21 @@ describe('secrets', () => {
     await writeFile(file, 'from a file\n')
     const text = (source: string) =>
       `version: 1\nproviders:\n  - name: cloud\n    id: abcdefghjkmnpqrs\n    type: s3\n    options:\n      accessKeyId: AK\n      endpoint: http://127.0.0.1:9000\n    secrets:\n      secretAccessKey: ${source}\nmounts: []\n`
-    await home.configuration.read(text(`file:${file}`), wish, signal)
+    await read(home, text(`file:${file}`), wish, signal)
     expect(await account()).toBe('from a file')
     expect(await home.configuration.write(null)).toBe(text(`file:${file}`))
-    await home.configuration.read(text('${CLOUDMOOR_TEST_ABSENT}'), wish, signal)
+    await read(home, text('${CLOUDMOOR_TEST_ABSENT}'), wish, signal)
     await expect(account()).rejects.toMatchObject({
       kind: 'sign-in',
       message: expect.stringMatching(/CLOUDMOOR_TEST_ABSENT is not set/) as string,
     })
-    expect((await home.configuration.read(text('${CLOUDMOOR_TEST_ABSENT}'), wish, signal)).changes).toEqual([])
+    expect((await read(home, text('${CLOUDMOOR_TEST_ABSENT}'), wish, signal)).changes).toEqual([])
   })
 
   it('are not sent elsewhere without being given again', async () => {
     await home.providers.create({ ...s3, secrets: { secretAccessKey: new Secret('s3cr3t') } }, null, false, signal)
     const moved = (await home.configuration.write(null)).replace('127.0.0.1:9000', 'elsewhere.example')
-    await expect(home.configuration.read(moved, wish, signal)).rejects.toMatchObject({ code: 'SECRETS_NEEDED' })
+    await expect(read(home, moved, wish, signal)).rejects.toMatchObject({ code: 'SECRETS_NEEDED' })
   })
 })
 
@@ -246,7 +247,7 @@ describe('a wrong text is refused with its line:', () => {
       /secrets\.secretAccessKey/,
     ],
   ])('%s', async (_, text, message) => {
-    const failure = await home.configuration.read(text, wish, signal).then(
+    const failure = await read(home, text, wish, signal).then(
       () => null,
       (caught: unknown) => CloudError.from(caught),
     )
@@ -260,19 +261,19 @@ describe('a wrong text is refused with its line:', () => {
     const wide = `version: 1\nsettings: {${Array.from({ length: 60_000 }, (_, i) => `k${i}: 1`).join(', ')}}`
     for (const bomb of [deep, wide, 'x'.repeat(5_000_000)]) {
       const begun = performance.now()
-      await expect(home.configuration.read(bomb, wish, signal)).rejects.toBeInstanceOf(CloudError)
+      await expect(read(home, bomb, wish, signal)).rejects.toBeInstanceOf(CloudError)
       expect(performance.now() - begun).toBeLessThan(5000)
     }
   })
 })
 
 it('what a file keeps cannot be changed by hand, and is found again by its file', async () => {
-  await home.configuration.read(base, { ...wish, manager: 'file' }, signal)
-  await expect(home.configuration.read(base.replace('/mnt/drive', '/mnt/x'), wish, signal)).rejects.toMatchObject({
+  await read(home, base, { ...wish, manager: 'file' }, signal)
+  await expect(read(home, base.replace('/mnt/drive', '/mnt/x'), wish, signal)).rejects.toMatchObject({
     code: 'MANAGED_ELSEWHERE',
   })
-  await home.configuration.read('version: 1\nsettings: {}\n', { ...wish, prune: true }, signal)
+  await read(home, 'version: 1\nsettings: {}\n', { ...wish, prune: true }, signal)
   expect(await home.store.mounts.list()).toHaveLength(1)
-  await home.configuration.read('version: 1\n', { ...wish, prune: true, manager: 'file' }, signal)
+  await read(home, 'version: 1\n', { ...wish, prune: true, manager: 'file' }, signal)
   expect(await home.store.mounts.list()).toEqual([])
 })

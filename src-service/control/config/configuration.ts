@@ -20,8 +20,14 @@ import type { ConfigState, SealedSecrets } from './write-document.ts'
 export interface Configuration {
   /** YAML. @param passphrase with it, stored secrets go along sealed; null = only references do */
   write(passphrase: Secret | null): Promise<string>
-  /** Makes the configuration what the text says, all of it or nothing. */
-  read(text: string, wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
+  /** Makes the configuration what the texts say together, all of it or nothing. */
+  read(texts: readonly ConfigText[], wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
+}
+
+/** A text of a configuration, and what to call it where it is wrong ('' = nothing). */
+export interface ConfigText {
+  readonly name: string
+  readonly text: string
 }
 
 export interface ImportWish {
@@ -90,8 +96,8 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       return writeDocument(now, passphrase === null ? null : await sealAll(now, await newSealer(passphrase)))
     },
 
-    read: async (text, { dryRun, prune, passphrase, manager }, signal) => {
-      const document = parseDocument(text, descriptors)
+    read: async (texts, { dryRun, prune, passphrase, manager }, signal) => {
+      const document = joinDocuments(texts.map((each) => parseNamed(each, descriptors)))
       const sealer = await sealerFor(document, passphrase)
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
       // A wrong passphrase is found before anything changes.
@@ -100,6 +106,35 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       return { changes: plan.changes, warnings: plan.warnings }
     },
   }
+}
+
+function parseNamed({ name, text }: ConfigText, descriptors: readonly Descriptor[]): ConfigDocument {
+  try {
+    return parseDocument(text, descriptors)
+  } catch (caught) {
+    if (name === '' || !(caught instanceof CloudError)) throw caught
+    const { kind, message, hint } = caught
+    throw new CloudError(kind, `${name}: ${message}`, { cause: caught, ...(hint === undefined ? {} : { hint }) })
+  }
+}
+
+/** Several files are one configuration; only one of them may have sealed secrets. */
+function joinDocuments(documents: readonly ConfigDocument[]): ConfigDocument {
+  const sealings = documents.flatMap(({ sealing }) => sealing ?? [])
+  if (sealings.length > 1) throw new CloudError('invalid', 'more than one file has sealed secrets')
+  return {
+    version: 1,
+    ...(sealings[0] === undefined ? {} : { sealing: sealings[0] }),
+    settings: mergeSettings(documents),
+    providers: documents.flatMap(({ providers }) => providers),
+    mounts: documents.flatMap(({ mounts }) => mounts),
+  }
+}
+
+function mergeSettings(documents: readonly ConfigDocument[]): Record<string, number> {
+  const merged: Record<string, number> = {}
+  for (const { settings } of documents) Object.assign(merged, settings)
+  return merged
 }
 
 async function sealerFor({ sealing, providers }: ConfigDocument, passphrase: Secret | null): Promise<Sealer | null> {
@@ -113,11 +148,11 @@ async function sealerFor({ sealing, providers }: ConfigDocument, passphrase: Sec
 }
 
 function valuesOf(provider: string, given: Readonly<Record<string, SecretSource>>, sealer: Sealer | null): Record<string, Secret | string> {
-  return Object.fromEntries(
-    Object.entries(given).map(([name, source]) => {
-      if (typeof source === 'string') return [name, readReference(source)]
-      if (sealer === null) throw new CloudError('internal', 'sealed secrets without a sealer')
-      return [name, sealer.open(provider, name, source.sealed)]
-    }),
-  )
+  const values: Record<string, Secret | string> = {}
+  for (const [name, source] of Object.entries(given)) {
+    if (typeof source === 'string') values[name] = readReference(source)
+    else if (sealer === null) throw new CloudError('internal', 'sealed secrets without a sealer')
+    else values[name] = sealer.open(provider, name, source.sealed)
+  }
+  return values
 }

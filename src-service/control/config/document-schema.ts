@@ -100,6 +100,7 @@ const mountSchema = {
     gid: { type: 'integer', minimum: 0, description: 'Group of its files; left out = the service’s group.' },
     umask: { type: 'string', pattern: '^0?[0-7]{3}$', default: '022', description: 'Octal.' },
     shared: { type: 'boolean', default: false, description: 'Another mount may show the same remote folder.' },
+    labels: { type: 'array', default: [], items: { type: 'string' }, description: 'Groups that grants may name.' },
     options: { type: 'object', default: {}, additionalProperties: scalar, description: 'Rarely needed options of the mount.' },
     enabled: { type: 'boolean', default: true, description: 'It is to be mounted.' },
   },

@@ -54,6 +54,7 @@ export interface MountEntry {
   /** Octal, `022`. */
   readonly umask: string
   readonly shared: boolean
+  readonly labels: readonly string[]
   readonly options: Options
   /** It is to be mounted. */
   readonly enabled: boolean

@@ -189,9 +189,9 @@ function planMount(entry: MountEntry, stored: MountRecord | null, rules: PlanRul
   const account = accounts.get(entry.provider)
   if (account === undefined)
     throw new CloudError('invalid', `the mount '${entry.name}' names the provider '${entry.provider}', which is not there`)
-  const { id, provider: _, remote, umask, enabled, cacheSize, uid, gid, ...plain } = entry
+  const { id, name, path, cacheDir, readOnly, access, shared, labels, options, remote, umask, enabled, cacheSize, uid, gid } = entry
   const spec = {
-    ...plain,
+    ...{ name, path, cacheDir, readOnly, access, shared, labels, options },
     ...{ providerId: account.id, remoteRoot: remote, umask: Number.parseInt(umask, 8) },
     ...{ cacheSize: cacheSize ?? null, uid: uid ?? null, gid: gid ?? null },
   }
@@ -246,8 +246,22 @@ function providerChange({ stored, wanted, secrets }: PlannedProvider): PlannedCh
 }
 
 function mountFields(mount: NewMount) {
-  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, options, enabled } = mount
-  return { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask: umask.toString(8), shared, enabled, ...prefixed(options) }
+  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = mount
+  return {
+    name,
+    managedBy,
+    path,
+    cacheSize,
+    readOnly,
+    access,
+    uid,
+    gid,
+    umask: umask.toString(8),
+    shared,
+    labels: labels.join(' '),
+    enabled,
+    ...prefixed(options),
+  }
 }
 
 function mountChangeOf(stored: MountRecord | null, wanted: NewMount, accounts: Accounts): PlannedChange {
@@ -264,8 +278,8 @@ function mountChangeOf(stored: MountRecord | null, wanted: NewMount, accounts: A
 }
 
 function changeOf(wanted: NewMount): KeptIdentity & ConfigChange['mounts']['update'][number]['change'] {
-  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, options, enabled } = wanted
-  return { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, options, enabled }
+  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = wanted
+  return { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled }
 }
 
 function prefixed(options: NewProvider['options']) {

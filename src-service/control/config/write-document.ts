@@ -46,13 +46,14 @@ function providerEntry(provider: ProviderRecord, sealed: Readonly<Record<string,
 }
 
 function mountEntry(mount: MountRecord, provider: string) {
-  const { name, id, remoteRoot, path, cacheSize, cacheDir, readOnly, access, uid, gid, umask, shared, options, enabled } = mount
+  const { name, id, remoteRoot, path, cacheSize, cacheDir, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = mount
   return {
     ...{ name, id, provider },
     ...(remoteRoot === '' ? {} : { remote: remoteRoot }),
     ...{ path, cacheSize },
     ...(cacheDir === '' ? {} : { cacheDir }),
     ...{ readOnly, access, uid, gid, umask: umask.toString(8).padStart(3, '0'), shared },
+    ...(labels.length === 0 ? {} : { labels: [...labels] }),
     ...unlessEmpty('options', options),
     enabled,
   }

@@ -72,7 +72,7 @@ export function createAccountRules(descriptors: readonly Descriptor[]): AccountR
 
     checkWhole: ({ type, options, secrets }, stored) => {
       const descriptor = descriptorOf(type)
-      const { properties, required = [] } = descriptor.options
+      const { properties, required } = descriptor.options
       const kept = Object.keys(stored?.secretRefs ?? {})
       const unknown = secrets.filter((name) => properties[name]?.secret !== true)
       const missing = required.filter((name) => properties[name]?.secret === true && !secrets.includes(name) && !kept.includes(name))

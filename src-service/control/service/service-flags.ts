@@ -1,33 +1,41 @@
+import { isAbsolute } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import { settingNamed } from '../store/settings.ts'
 
 export interface ServiceFlags {
   /** One service for the machine, instead of one for this user. */
   readonly system: boolean
+  /** File or folder that says what is configured; null = nothing but the API does. */
+  readonly config: string | null
   /** Settings to keep from now on, checked. */
   readonly settings: readonly (readonly [name: string, value: string])[]
   readonly print: 'version' | 'help' | null
 }
 
-export const usage = `Usage: cloudmoor-service [--system] [--foreground] [--set NAME=VALUE]... [--version] [--help]
-  --system      serve the whole machine (state in /var/lib/cloudmoor)
-  --foreground  stay attached to the caller; it always does
+export const usage = `Usage: cloudmoor-service [--system] [--config PATH] [--set NAME=VALUE]... [--foreground] [--version] [--help]
+  --system          serve the whole machine (state in /var/lib/cloudmoor)
+  --config PATH     a YAML file, or a folder of them, that says what is configured; read again at SIGHUP
   --set NAME=VALUE  keep a setting from now on: listen, tls, publicUrl, pathPrefix, trustedProxies, groupRole, mountRoots,
-                cacheRoots, auditDays, stopTimeoutSeconds
+                    cacheRoots, auditDays, stopTimeoutSeconds
+  --foreground      stay attached to the caller; it always does
 The service keeps its state where CLOUDMOOR_HOME, XDG_STATE_HOME and XDG_RUNTIME_DIR say. cloudmoor(1) talks to it.
 `
 
 /** Throws `invalid` for what it does not know. */
 export function readServiceFlags(args: readonly string[]): ServiceFlags {
   const known = ['--system', '--foreground', '--version', '--help']
-  const given = args.flatMap((arg, index) => (args[index - 1] === '--set' ? [arg] : []))
+  const takesValue = (arg: string | undefined): boolean => arg === '--set' || arg === '--config'
+  const valuesOf = (flag: string): string[] => args.flatMap((arg, index) => (args[index - 1] === flag ? [arg] : []))
   const unknown = args.find(
-    (arg, index) => !known.includes(arg) && args[index - 1] !== '--set' && !(arg === '--set' && args[index + 1] !== undefined),
+    (arg, index) => !known.includes(arg) && !takesValue(args[index - 1]) && !(takesValue(arg) && args[index + 1] !== undefined),
   )
   if (unknown !== undefined) throw new CloudError('invalid', `unknown argument '${unknown}'`, { hint: 'cloudmoor-service --help' })
+  const config = valuesOf('--config').at(-1) ?? null
+  if (config !== null && !isAbsolute(config)) throw new CloudError('invalid', '--config needs the absolute path of a file or a folder')
   return {
     system: args.includes('--system'),
-    settings: given.map(readSettingFlag),
+    config,
+    settings: valuesOf('--set').map(readSettingFlag),
     print: args.includes('--version') ? 'version' : args.includes('--help') ? 'help' : null,
   }
 }

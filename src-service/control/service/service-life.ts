@@ -32,11 +32,12 @@ export class ServiceLife implements ServiceControl {
     this.#native = native
   }
 
-  /** From now on signals and calls end the service as they should. */
-  begin(parts: ServiceParts): void {
+  /** From now on signals and calls end the service as they should; SIGHUP reads the configuration files again. */
+  begin(parts: ServiceParts, reload: () => void): void {
     this.#parts = parts
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal())
-    process.on('SIGHUP', () => this.restart())
+    process.on('SIGHUP', reload)
+    process.on('SIGUSR2', () => this.restart())
     process.on('uncaughtException', (caught) => this.#crash(caught))
     process.on('unhandledRejection', (caught) => this.#crash(caught))
     this.#native.notifySystemd('READY=1')

@@ -7,7 +7,7 @@ import { checkRevision, inTransaction } from './changes.ts'
 import { mounts, providers, settings } from './tables.ts'
 
 /** Many changes of configuration in one transaction. */
-export function configOperations(database: BetterSQLite3Database, clock: Clock) {
+export function configOperations(database: BetterSQLite3Database, clock: Clock): { readonly apply: (change: ConfigChange) => void } {
   function changeable(table: typeof providers | typeof mounts, noun: string, { id, revision }: Revised) {
     const found = database.select({ id: table.id, revision: table.revision }).from(table).where(eq(table.id, id)).get()
     if (found === undefined) throw new CloudError('conflict', `a ${noun} was removed meanwhile`, { hint: 'Repeat the import.' })
