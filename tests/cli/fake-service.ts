@@ -278,6 +278,18 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
         mounts: [{ mountId: 'm-1', onDisk: true, uploaded: false, pendingFiles: 3n, pendingBytes: 5_242_880n, conflicts: 1n }],
       }),
     })
+    service(ConfigService, {
+      exportConfig: ({ passphrase }) => ({
+        text: passphrase === '' ? 'version: 1\nproviders: []\nmounts: []\n' : 'version: 1\nsealing: {}\n',
+      }),
+      importConfig: () => {
+        const fields = [
+          { field: 'name', from: 'drive', to: 'files\u001b[2J' },
+          { field: 'options.fsync', from: 'remote', to: '' },
+        ]
+        return { changes: [{ action: 'update', kind: 'mount', name: 'files', fields }], warnings: ["'cloud' has no secretAccessKey yet"] }
+      },
+    })
     service(VaultService, {
       getVault: () => ({
         vault: {

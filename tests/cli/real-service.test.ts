@@ -13,16 +13,19 @@ interface Done {
 }
 
 let home: string
+/** What is not the service's own: clouds, mount points, files. */
+let elsewhere: string
 
 beforeEach(({ skip }) => {
   if (process.platform !== 'linux') skip('the service needs the C addon, which is for Linux so far')
   if (!existsSync(join(projectRoot, 'dist/service.js'))) skip('the bundles are not built: scripts/build')
   home = mkdtempSync(join(tmpdir(), 'cm-'))
+  elsewhere = mkdtempSync(join(tmpdir(), 'cm-'))
 })
 
 afterEach(async () => {
   await cloudmoor(['service', 'stop', '--timeout', '0'])
-  rmSync(home, { recursive: true, force: true })
+  for (const folder of [home, elsewhere]) rmSync(folder, { recursive: true, force: true })
 })
 
 function cloudmoor(args: readonly string[], input = '', environment: Readonly<Record<string, string>> = {}): Promise<Done> {
@@ -113,12 +116,12 @@ it('names the nearest option, also where the service is the one to know', async 
 })
 
 it('gives its configuration as one text, takes it, and says what would change', async () => {
-  const cloud = join(home, 'cloud')
+  const cloud = join(elsewhere, 'cloud')
   mkdirSync(cloud)
   expect(await cloudmoor(['config', 'create', 'disk', '--provider', 'local', '--set', `path=${cloud}`])).toMatchObject({
     code: exitCodes.ok,
   })
-  expect(await cloudmoor(['mount', 'add', 'drive', '--provider', 'disk', '--path', join(home, 'mnt')])).toMatchObject({
+  expect(await cloudmoor(['mount', 'add', 'drive', '--provider', 'disk', '--path', join(elsewhere, 'mnt')])).toMatchObject({
     code: exitCodes.ok,
   })
   const { stdout: text } = await cloudmoor(['config', 'export'])
@@ -137,11 +140,11 @@ it('gives its configuration as one text, takes it, and says what would change', 
 })
 
 it('follows a folder of files: at its start and at SIGHUP, and stays as it was when they are wrong', async () => {
-  const folder = join(home, 'conf')
+  const folder = join(elsewhere, 'conf')
   mkdirSync(folder)
   const provider = (path: string) => `version: 1\nproviders:\n  - { name: disk, type: local, options: { path: ${path} } }\n`
   writeFileSync(join(folder, 'a.yaml'), provider('/srv/a'))
-  writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: drive, provider: disk, path: ${home}/mnt, enabled: false }\n`)
+  writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: drive, provider: disk, path: ${elsewhere}/mnt, enabled: false }\n`)
   const service = spawn(join(projectRoot, 'bin/cloudmoor-service'), ['--config', folder], {
     env: { ...process.env, CLOUDMOOR_HOME: home },
     stdio: 'ignore',
@@ -156,7 +159,10 @@ it('follows a folder of files: at its start and at SIGHUP, and stays as it was w
     await vi.waitFor(async () => expect((await cloudmoor(['mount', 'list'])).stdout).toContain('drive'), { timeout: 20_000, interval: 300 })
     const refused = await cloudmoor(['config', 'set', 'disk', '--name', 'other'])
     expect(refused.stderr).toMatch(/belongs to a configuration file/)
-    writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: renamed, provider: disk, path: ${home}/mnt2, enabled: false }\n`)
+    writeFileSync(
+      join(folder, 'b.yml'),
+      `version: 1\nmounts:\n  - { name: renamed, provider: disk, path: ${elsewhere}/mnt2, enabled: false }\n`,
+    )
     service.kill('SIGHUP')
     await shown('name: renamed')
     expect((await cloudmoor(['config', 'export'])).stdout).not.toContain('name: drive')
