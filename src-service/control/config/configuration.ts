@@ -6,6 +6,7 @@ import { createAccountRules } from '../providers/account-rules.ts'
 import type { Providers } from '../providers/providers.ts'
 import { isReference, readReference } from '../providers/references.ts'
 import type { ConfigChange, ManagedBy } from '../store/records.ts'
+import { settingNamed, settings } from '../store/settings.ts'
 import type { Store } from '../store/store.ts'
 import { parseDocument } from './document.ts'
 import type { ConfigDocument, SecretSource } from './document.ts'
@@ -55,19 +56,16 @@ export interface ConfigurationParts {
   readonly around: Pick<MountSurroundings, 'places' | 'hints'>
 }
 
-/** Settings that belong to a configuration file. */
-const settingNames = ['stopTimeoutSeconds'] as const
-
 export function createConfiguration({ store, providers, secrets, mounts, descriptors, around }: ConfigurationParts): Configuration {
   const accounts = createAccountRules(descriptors)
 
   async function state(): Promise<ConfigState> {
-    const settings: Record<string, number> = {}
-    for (const name of settingNames) {
-      const value = Number((await store.settings.get(name)) ?? Number.NaN)
-      if (Number.isFinite(value)) settings[name] = value
+    const set: Record<string, string> = {}
+    for (const { name } of settings) {
+      const value = await store.settings.get(name)
+      if (value !== null) set[name] = value
     }
-    return { settings, providers: await store.providers.list(), mounts: await store.mounts.list() }
+    return { settings: set, providers: await store.providers.list(), mounts: await store.mounts.list() }
   }
 
   async function sealAll(now: ConfigState, sealer: Sealer): Promise<SealedSecrets> {
@@ -84,9 +82,13 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
 
   async function apply(plan: Plan, sealer: Sealer | null, signal: AbortSignal): Promise<void> {
     const wanted = plan.providers.map((provider) => ({ ...provider, secrets: valuesOf(provider.wanted.name, provider.secrets, sealer) }))
-    const { removeProviders, mounts: mountChanges, settings } = plan.change
+    const { removeProviders, mounts: mountChanges, settings: changed } = plan.change
     await providers.replace(wanted, removeProviders, (providerChanges) =>
-      mounts.reconfigure(mountChanges, () => store.config.apply({ providers: providerChanges, mounts: mountChanges, settings }), signal),
+      mounts.reconfigure(
+        mountChanges,
+        () => store.config.apply({ providers: providerChanges, mounts: mountChanges, settings: changed }),
+        signal,
+      ),
     )
   }
 
@@ -98,6 +100,7 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
 
     read: async (texts, { dryRun, prune, passphrase, manager }, signal) => {
       const document = joinDocuments(texts.map((each) => parseNamed(each, descriptors)))
+      for (const [name, value] of Object.entries(document.settings)) settingNamed(name).check(value)
       const sealer = await sealerFor(document, passphrase)
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
       // A wrong passphrase is found before anything changes.
@@ -131,9 +134,9 @@ function joinDocuments(documents: readonly ConfigDocument[]): ConfigDocument {
   }
 }
 
-function mergeSettings(documents: readonly ConfigDocument[]): Record<string, number> {
-  const merged: Record<string, number> = {}
-  for (const { settings } of documents) Object.assign(merged, settings)
+function mergeSettings(documents: readonly ConfigDocument[]): Record<string, string> {
+  const merged: Record<string, string> = {}
+  for (const document of documents) Object.assign(merged, document.settings)
   return merged
 }
 

@@ -1,4 +1,5 @@
 import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { settings } from '../store/settings.ts'
 
 const scalar = { type: ['string', 'number', 'boolean'] }
 
@@ -30,14 +31,7 @@ export function documentSchema(descriptors: readonly Descriptor[]): object {
         type: 'object',
         additionalProperties: false,
         default: {},
-        properties: {
-          stopTimeoutSeconds: {
-            type: 'integer',
-            minimum: 0,
-            maximum: 86_400,
-            description: 'Seconds that uploads get when the service stops.',
-          },
-        },
+        properties: Object.fromEntries(settings.map(({ name, description }) => [name, { type: 'string', description }])),
       },
       providers: { description: 'Saved accounts.', type: 'array', maxItems: 10_000, default: [], items: providerSchema(descriptors) },
       mounts: { description: 'Mounts.', type: 'array', maxItems: 10_000, default: [], items: mountSchema },

@@ -11,7 +11,7 @@ export interface ConfigDocument {
   readonly version: 1
   /** How sealed secrets were sealed; absent if there are none. */
   readonly sealing?: Sealing
-  readonly settings: Readonly<Record<string, number>>
+  readonly settings: Readonly<Record<string, string>>
   readonly providers: readonly ProviderEntry[]
   readonly mounts: readonly MountEntry[]
 }

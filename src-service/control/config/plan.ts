@@ -73,7 +73,7 @@ export function planImport(now: ConfigState, document: ConfigDocument, rules: Pl
     ],
     change: {
       removeProviders: removedProviders,
-      settings: Object.fromEntries(Object.entries(document.settings).map(([name, value]) => [name, String(value)])),
+      settings: document.settings,
       mounts: {
         insert: changedMounts.flatMap(({ stored, wanted }) => (stored === null ? [wanted] : [])),
         update: changedMounts.flatMap(({ stored, wanted }) =>

@@ -5,7 +5,7 @@ import { isReference, writeReference } from '../providers/references.ts'
 
 /** What a configuration file is made of. */
 export interface ConfigState {
-  readonly settings: Readonly<Record<string, number>>
+  readonly settings: Readonly<Record<string, string>>
   readonly providers: readonly ProviderRecord[]
   readonly mounts: readonly MountRecord[]
 }
