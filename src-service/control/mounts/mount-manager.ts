@@ -6,7 +6,7 @@ import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
 import type { PlaceHints, Places } from '../../common/paths.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
-import type { ConfigChange, MountRecord, Options, RequestKey } from '../store/records.ts'
+import type { ConfigChange, MountRecord, RequestKey } from '../store/records.ts'
 import type { MountTable } from '../store/store.ts'
 import type { AccountBrowser } from './account-prober.ts'
 import { AccountRates, type RateUser } from './account-rates.ts'
@@ -15,6 +15,7 @@ import { withDrive } from './borrowed-drive.ts'
 import { diagnose } from './diagnose.ts'
 import { ManagedMount, type ManagedMountHost } from './managed-mount.ts'
 import type { Mount, MountEvent, MountManager, MountPatch, MountSpec, QueueCounts } from './mount-manager-contract.ts'
+import { fixedChanges, refuseWhileMounted } from './fixed-fields.ts'
 import { driveFolder } from './mount-plan.ts'
 import { type KnownAccount, mountChange, newMountRecord } from './mount-spec.ts'
 import { readMountTable } from './mount-table.ts'
@@ -377,24 +378,6 @@ class Mounts implements ServiceMounts {
   #tell(event: MountEvent): void {
     for (const listener of this.#listeners) listener(event)
   }
-}
-
-/** Name and sharing are words; the rest is what kernel and worker were told when it was mounted. */
-function fixedChanges(record: MountRecord, change: Partial<MountRecord>): string[] {
-  const fixed = ['path', 'cacheSize', 'cacheDir', 'readOnly', 'access', 'uid', 'gid', 'umask', 'options'] as const
-  return fixed.filter((field) => change[field] !== undefined && !same(change[field], record[field]))
-}
-
-function refuseWhileMounted(record: MountRecord, change: Partial<MountRecord>): void {
-  const changed = fixedChanges(record, change)
-  if (changed.length === 0) return
-  throw new CloudError('busy', `${changed.join(', ')} cannot change while '${record.name}' is mounted`, {
-    hint: `Unmount it first: cloudmoor unmount ${record.name}`,
-  })
-}
-
-function same(a: string | number | boolean | Options, b: string | number | boolean | Options): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }
 
 function refuseUnsent(record: MountRecord, queue: QueueCounts): void {
