@@ -205,7 +205,7 @@ it('lets nobody in who must not come in, on any route', async () => {
       const right =
         (nobody === '401' || nobody === 'open') &&
         (role === '403' || role === '–') &&
-        ['403', '404', 'filtered', '–'].includes(other) &&
+        ['400', '403', '404', 'filtered', '–'].includes(other) &&
         (expired === '401' || expired === '–') &&
         (revoked === '401' || revoked === '–') &&
         host === '403' &&
@@ -218,7 +218,7 @@ it('lets nobody in who must not come in, on any route', async () => {
       '# Who gets what answer on which route',
       '',
       'Written by `npx vitest run --project integration tests/security -u` from answers of a running service, and compared with them in every test run.',
-      'HTTP statuses: 401 = log in, 403 = not allowed, 404 = does not exist for you; `closed` = the connection is closed unread;',
+      'HTTP statuses: 401 = log in, 403 = not allowed, 404 = does not exist for you, 400 = the request is refused before anything is looked at; `closed` = the connection is closed unread;',
       '`filtered` = the answer leaves it out; `open` = works without a login; – = does not apply. Requests name a mount and a provider',
       'that exist and lie outside of the grant in the column *other mount*. gRPC and gRPC-Web answer on the paths of Connect.',
       '',
