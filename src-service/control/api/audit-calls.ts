@@ -63,8 +63,8 @@ function factOf(values: ContextValues, action: string, policy: MethodPolicy | nu
     action,
     class: policy?.audit ?? 'read',
     result,
-    mountId: request === null ? '' : clip(policy?.mountOf?.(request) ?? ''),
-    providerId: request === null ? '' : clip(policy?.providerOf?.(request) ?? ''),
+    mountId: request === null ? '' : nameOrNothing(policy?.mountOf?.(request) ?? ''),
+    providerId: request === null ? '' : nameOrNothing(policy?.providerOf?.(request) ?? ''),
     target: request === null ? '' : targetOf(request),
     correlationId: values.get(correlationKey),
   }
@@ -76,12 +76,13 @@ function targetOf(request: object): string {
     if (typeof value !== 'object' || value === null) continue
     for (const field of ['id', 'name', 'slotId']) {
       const text: unknown = Reflect.get(value, field)
-      if (typeof text === 'string' && text !== '') return clip(text)
+      if (typeof text === 'string' && text !== '') return nameOrNothing(text)
     }
   }
   return ''
 }
 
-function clip(text: string): string {
-  return text.slice(0, 128).replace(/[\u0000-\u001f\u007f]/g, '?')
+/** What cannot be the name of anything is not kept: people paste secrets into the wrong field. */
+function nameOrNothing(text: string): string {
+  return /^[A-Za-z0-9_]([A-Za-z0-9._@+: -]{0,126}[A-Za-z0-9._@+-])?$/.test(text) ? text : ''
 }

@@ -72,11 +72,11 @@ export function createAccountRules(descriptors: readonly Descriptor[]): AccountR
 
     checkWhole: ({ type, options, secrets }, stored) => {
       const descriptor = descriptorOf(type)
-      const { properties, required } = descriptor.options
-      const kept = Object.keys(stored?.secretRefs ?? {})
-      const unknown = secrets.filter((name) => properties[name]?.secret !== true)
-      const missing = required.filter((name) => properties[name]?.secret === true && !secrets.includes(name) && !kept.includes(name))
-      const checked = checkOptions(descriptor, options, [...new Set([...unknown, ...secrets, ...kept, ...missing])])
+      const present = [...new Set([...secrets, ...Object.keys(stored?.secretRefs ?? {})])]
+      const { problems } = validateOptions(descriptor, { options, secrets: present })
+      const isSecret = (name: string) => descriptor.options.properties[name]?.secret === true
+      const missing = problems.flatMap(({ option, reason }) => (reason === 'missing' && isSecret(option) ? [option] : []))
+      const checked = checkOptions(descriptor, options, [...present, ...missing])
       if (stored === null) return { options: checked, missing, moved: false }
       checkDestination(descriptor, stored, checked, secrets)
       return { options: checked, missing, moved: changedOptions(descriptor, stored.options, checked, isPlace).length > 0 }
