@@ -269,7 +269,7 @@ describe('a provider that misbehaves while its drive is in use', () => {
     await shell(`echo during > "${mount}/storm"; test "$(cat "${mount}/storm")" = during`)
     const throttled = async () => (await installation.mountStatus('drive')).conditions.map(({ kind }) => kind)
     await expect.poll(throttled, { timeout: 15_000 }).toContain('throttled')
-    expect(await installation.cloudmoor(['status'])).toMatch(/mounted, throttled until \d\d:\d\d:\d\d/)
+    expect(await installation.cloudmoor(['status'])).toMatch(/mounted, slowed until \d\d:\d\d:\d\d/)
     const asked = proxy.seen.length
     await sleep(4000)
     expect(proxy.seen.length - asked).toBeLessThanOrEqual(1)

@@ -110,8 +110,9 @@ export class ManagedMount {
   }
 
   learn(status: DriveStatus): void {
+    const isNew = JSON.stringify(status) !== JSON.stringify(this.#drive)
     this.#drive = status
-    this.#changed()
+    if (isNew) this.#changed()
   }
 
   view(): Mount {

@@ -75,12 +75,15 @@ class Mounts implements ServiceMounts {
   }
 
   async list(): Promise<readonly Mount[]> {
+    await Promise.all([...this.#mounts.values()].map((mount) => mount.supervisor.freshStatus()))
     const all = [...this.#mounts.values()].map((mount) => mount.view())
     return all.sort((a, b) => (a.record.name < b.record.name ? -1 : 1))
   }
 
   async get(id: string): Promise<Mount> {
-    return this.#mount(id).view()
+    const mount = this.#mount(id)
+    await mount.supervisor.freshStatus()
+    return mount.view()
   }
 
   create(spec: MountSpec, request: RequestKey | null): Promise<Mount> {

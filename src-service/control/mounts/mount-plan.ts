@@ -6,6 +6,7 @@ import type { LogLevel } from '../../common/telemetry/log.ts'
 import { accountRate } from '../../drive/connectors/manifest.ts'
 import type { Account } from '../providers/account.ts'
 import type { MountRecord, Options } from '../store/records.ts'
+import { findRclone } from './drivers/rclone.ts'
 import { type MountOptions, readMountOptions } from './mount-options.ts'
 import type { MountPlan } from './supervisor.ts'
 
@@ -79,11 +80,13 @@ export async function planMount(
   }
 }
 
-/** Ourselves where there is a FUSE device; whether it may be opened is said when it is tried. */
+/** Ourselves, unless there is no FUSE device but an rclone: where neither is, what is missing first is the device. */
 async function isByRclone(driver: MountOptions['driver']): Promise<boolean> {
   if (driver !== 'auto') return driver === 'rclone'
-  return access('/dev/fuse').then(
-    () => false,
-    () => true,
-  )
+  const isThere = (path: Promise<unknown>) =>
+    path.then(
+      () => true,
+      () => false,
+    )
+  return !(await isThere(access('/dev/fuse'))) && isThere(findRclone())
 }

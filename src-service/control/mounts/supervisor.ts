@@ -225,6 +225,11 @@ export class Supervisor {
       .then(this.#host.onStatus, () => {})
   }
 
+  /** What is told as it happens may be a moment late: asks, for at most a second, if a worker serves. */
+  async freshStatus(): Promise<void> {
+    if (this.#serving) await this.call('status', { mountId: this.#host.mountId }, 1000).then(this.#host.onStatus, () => {})
+  }
+
   async #open(worker: WorkerProcess, plan: MountPlan, signal?: AbortSignal): Promise<void> {
     const seat = await this.#sit(plan)
     const params = { ...plan.open, requestsPerSecond: seat.share }
