@@ -203,13 +203,13 @@ describe('deadline', () => {
       read: {
         value: async function* () {
           for (let index = 0; index < 5; index++) {
-            await sleep(20)
+            await sleep(120)
             yield Buffer.from('x')
           }
         },
       },
     }) as Connector
-    expect((await readAll(withDeadline(dripping, short), at('a'), 0, 5, '')).toString()).toBe('xxxxx')
+    expect((await readAll(withDeadline(dripping, { ...short, read: 500 }), at('a'), 0, 5, '')).toString()).toBe('xxxxx')
   })
 
   test('a stream that stops is ended, and a reader that stops is not', async () => {
