@@ -309,13 +309,16 @@ export class Ledger {
     // Where a folder is only what names have in common, the last object took it along; here it is still there.
     const own = tree.nameOfRemote(folder.id)
     if (own === undefined || connector.capabilities.realFolders) return
+    const queued = this.#rows.ofName(own.id)
+    // A folder that is being copied to another place is made there, and given up here, by that step.
+    if (queued !== undefined && queued.target !== null) return
     tree.setNameRemote(own.id, null)
     this.#rows.wantName(own.id, 0)
     // It may be there by itself all the same: what is not made again is removed, and no listing takes it for another client's.
     tree.updateRemote({ ...folder, node: ghostNode(tree), content: 0, attrs: 0 })
-    const queued = this.#rows.ofName(own.id)
-    if (queued?.target === null && folder.parent === own.parent && shownName(folder).equals(own.name))
-      this.#rows.copyingTo(queued.id, folder.id)
+    const wanted = this.#rows.ofName(own.id)
+    if (wanted !== undefined && folder.parent === own.parent && shownName(folder).equals(own.name))
+      this.#rows.copyingTo(wanted.id, folder.id)
     else this.doom(folder.id)
   }
 
