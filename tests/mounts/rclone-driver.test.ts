@@ -157,6 +157,9 @@ describe.runIf('path' in found)('rclone', () => {
     await writeFile(join(path, 'after'), 'written by the next worker')
     await expect.poll(async () => (await installation.mountStatus('drive')).pid, { timeout: 10_000 }).not.toBe(pid)
 
+    // What rclone has not yet handed over is in its own hands only.
+    const kept = cloud.folder ?? ''
+    await expect.poll(async () => (await readdir(kept)).sort(), { timeout: 30_000 }).toEqual(['after', 'folder', 'renamed'])
     signal(rclone.pid, 'SIGKILL')
     await expect.poll(async () => readdir(path).catch(() => []), { timeout: 20_000 }).toEqual(['after', 'folder', 'renamed'])
     expect((await readFile(join(path, 'folder', 'big'))).equals(contents)).toBe(true)
