@@ -1,4 +1,7 @@
 /** moto, an emulator of AWS: here for what its token service is sent. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { answersWith, freePort, startServerProcess } from './server-process.ts'
 import { findPythonTool } from './tool.ts'
 import type { Found } from './tool.ts'
@@ -17,9 +20,12 @@ export function findMoto(): Promise<Found> {
 export async function startMoto(path: string): Promise<MotoServer> {
   const port = await freePort()
   const endpoint = `http://127.0.0.1:${port}`
+  // Its recording is a file, by default where the tests were started.
+  const folder = await mkdtemp(join(tmpdir(), 'cm-moto-'))
   const server = await startServerProcess({
     name: 'moto',
     path,
+    cwd: folder,
     args: ['--host', '127.0.0.1', '--port', String(port)],
     isReady: () => answersWith(`${endpoint}/moto-api/`, 200),
   })
@@ -27,7 +33,10 @@ export async function startMoto(path: string): Promise<MotoServer> {
   await recorder('start-recording')
   return {
     endpoint,
-    stop: () => server.stop(),
+    stop: async () => {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
     requests: async () => {
       const recorded = await (await recorder('download-recording', 'GET')).text()
       await recorder('reset-recording')
