@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JsonObject } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
@@ -113,4 +113,22 @@ it('links between documents lead somewhere', () => {
     }
   }
   expect(broken).toEqual([])
+})
+
+it('every top-level folder says in at most 10 lines what it is', () => {
+  const folders = readdirSync(projectRoot, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+  const made = new Set(['node_modules', 'build', 'dist'])
+  const lines = folders
+    .filter(({ name }) => !made.has(name))
+    .map(
+      ({ name }) =>
+        [
+          name,
+          readFileSync(join(projectRoot, name, 'README.md'), 'utf8')
+            .trimEnd()
+            .split('\n').length,
+        ] as const,
+    )
+  expect(lines.length).toBeGreaterThan(5)
+  expect(lines.filter(([, count]) => count > 10)).toEqual([])
 })
