@@ -14,6 +14,8 @@ interface Shown {
   readonly path: string
   /** `major:minor` */
   readonly device: string
+  /** Of rclone, which has files of its own. */
+  handOver?(): Promise<void>
 }
 
 export interface EndOptions {
@@ -37,8 +39,7 @@ export interface EndingMount {
 /** An unmount waits for the worker to take what mapped files have not written back. */
 const unmountMs = 20_000
 const endedMs = 2_000
-/** rclone hands over what was just closed before it ends. */
-const handOverMs = 30_000
+const rcloneEndedMs = 30_000
 const statusMs = 5_000
 
 /**
@@ -62,6 +63,7 @@ async function untilEnded(mount: EndingMount, { device }: Shown, milliseconds: n
 /** True if the connection is over; false if it was taken away lazily and still has users. */
 async function unmount(mount: EndingMount, connection: Shown, force: boolean): Promise<boolean> {
   if (mountedAt(await readMountTable(), connection.path)?.device !== connection.device) return true
+  await connection.handOver?.()
   try {
     await withDeadline(mount.clock, unmountMs, `unmounting ${connection.path}`, unmountFuse(mount.native, connection.path, false))
   } catch (caught) {
@@ -72,7 +74,7 @@ async function unmount(mount: EndingMount, connection: Shown, force: boolean): P
     return false
   }
   // What was written last reaches the drive before it is drained.
-  await Promise.race([mount.ended, pause(mount.clock, connection.kind === 'rclone' ? handOverMs : endedMs)])
+  await Promise.race([mount.ended, pause(mount.clock, connection.kind === 'rclone' ? rcloneEndedMs : endedMs)])
   return true
 }
 

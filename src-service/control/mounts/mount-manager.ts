@@ -1,5 +1,3 @@
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import type { Method, Methods } from '../../common/frames/messages.ts'
 import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
@@ -16,6 +14,7 @@ import { diagnose } from './diagnose.ts'
 import { ManagedMount, type ManagedMountHost } from './managed-mount.ts'
 import type { Mount, MountEvent, MountManager, MountPatch, MountSpec, QueueCounts } from './mount-manager-contract.ts'
 import { fixedChanges, refuseWhileMounted } from './fixed-fields.ts'
+import { refuseUnsent, removeCache } from './leave-cache.ts'
 import { driveFolder } from './mount-plan.ts'
 import { type KnownAccount, mountChange, newMountRecord } from './mount-spec.ts'
 import { readMountTable } from './mount-table.ts'
@@ -109,10 +108,10 @@ class Mounts implements ServiceMounts {
 
   async remove(id: string, revision: number | null, waitMs: number, signal: AbortSignal): Promise<void> {
     const mount = this.#changeable(id, revision)
-    refuseUnsent(mount.record, await this.#unsent(mount, waitMs, signal))
+    await this.#refuseUnsent(mount, waitMs, signal)
     await mount.runner.stop({ force: false, drainMs: waitMs, then: 'rest' }, signal)
     // Files that were open until now are counted too.
-    refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+    await this.#refuseUnsent(mount, 0, signal)
     await this.#inTurn(async () => {
       await this.#parts.table.remove(id, revision)
       this.#mounts.delete(id)
@@ -123,7 +122,7 @@ class Mounts implements ServiceMounts {
 
   async reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const going = change.remove.map(({ id }) => this.#mount(id))
-    for (const mount of going) refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+    for (const mount of going) await this.#refuseUnsent(mount, 0, signal)
     const changing = change.update.flatMap(({ id, change: fields }) => {
       const mount = this.#mount(id)
       return fixedChanges(mount.record, fields).length > 0 || fields.enabled === false ? [mount] : []
@@ -135,7 +134,7 @@ class Mounts implements ServiceMounts {
         await mount.runner.stop({ force: false, drainMs: this.#parts.host.stopTimeoutMs, then: 'rest' }, signal)
         stopped.push(mount)
       }
-      for (const mount of going) refuseUnsent(mount.record, await this.#unsent(mount, 0, signal))
+      for (const mount of going) await this.#refuseUnsent(mount, 0, signal)
       await this.#inTurn(save)
     } catch (caught) {
       for (const mount of stopped) mount.runner.input({ kind: 'start' })
@@ -322,6 +321,10 @@ class Mounts implements ServiceMounts {
     return withDrive({ pool: this.#parts.host.pool, join }, plan.open, signal, never, work)
   }
 
+  async #refuseUnsent(mount: ManagedMount, waitMs: number, signal: AbortSignal): Promise<void> {
+    await refuseUnsent(mount.record, await this.#unsent(mount, waitMs, signal), driveFolder(mount.record, this.#parts.places))
+  }
+
   /** What the provider has not confirmed, after uploading for at most `waitMs`. */
   async #unsent(mount: ManagedMount, waitMs: number, signal: AbortSignal): Promise<QueueCounts> {
     const { id: mountId } = mount.record
@@ -381,18 +384,4 @@ class Mounts implements ServiceMounts {
   #tell(event: MountEvent): void {
     for (const listener of this.#listeners) listener(event)
   }
-}
-
-function refuseUnsent(record: MountRecord, queue: QueueCounts): void {
-  if (queue.files === 0) return
-  throw new CloudError('busy', `'${record.name}' has ${queue.files} files (${queue.bytes} bytes) that are not uploaded yet`, {
-    code: 'UNSENT_FILES',
-    hint: `Wait for them: cloudmoor mount remove ${record.name} --wait. What is waiting, and why, shows cloudmoor transfers.`,
-  })
-}
-
-/** Everything in it is at the provider as well, save what a power cut left unproved: that stays. */
-async function removeCache(folder: string): Promise<void> {
-  const unproved = await readdir(join(folder, 'quarantine')).catch(() => [])
-  if (unproved.length === 0) await rm(folder, { recursive: true, force: true })
 }

@@ -27,6 +27,11 @@ export interface PlanParts {
 /** See docs/semantics.md: nothing on the mount waits longer than this for the cloud. */
 const deadlines = { metadataMs: 15_000, readMs: 60_000, writeMs: 60_000 }
 
+/** Where rclone keeps what is written until it hands it over. */
+export function rcloneCache(folder: string): string {
+  return join(folder, 'rclone')
+}
+
 /** Folder of a mount's database and blobs, named by the id that never changes. */
 export function driveFolder(record: Pick<MountRecord, 'id' | 'cacheDir'>, places: Pick<Places, 'mounts'>): string {
   return join(record.cacheDir === '' ? places.mounts : record.cacheDir, record.id)
@@ -55,7 +60,7 @@ export async function planMount(
     rclone: (await isByRclone(driver))
       ? {
           ...{ path: record.path, source, allowOther: othersEnter, readOnly, uid, gid, umask },
-          ...{ cacheFolder: join(folder, 'rclone'), runFolder: places.run },
+          ...{ cacheFolder: rcloneCache(folder), runFolder: places.run },
         }
       : null,
     revision,

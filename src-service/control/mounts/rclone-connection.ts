@@ -5,6 +5,7 @@ import type { Native } from '../../common/native/native.ts'
 import type { WriteLog } from '../../common/telemetry/log.ts'
 import { DeathRate } from './death-record.ts'
 import { unmountFuse } from './drivers/fuse.ts'
+import { untilHandedOver } from './drivers/rclone-cache.ts'
 import { findRclone, mountRclone, type RcloneChild, type RcloneMountOptions } from './drivers/rclone.ts'
 import type { MountRecords } from './mount-records.ts'
 import { mountedAt, readMountTable } from './mount-table.ts'
@@ -22,6 +23,7 @@ export type RclonePlan = Omit<RcloneMountOptions, 'mountId' | 'port' | 'token'>
 
 const serveMs = 10_000
 const stopMs = 10_000
+const handOverMs = 10_000
 const mostRestarts = 5
 const restartAfterMs = 500
 
@@ -66,6 +68,12 @@ export class RcloneConnection {
   async serve(link: WorkerLink): Promise<void> {
     const params = { mountId: this.#host.mountId, port: this.#port, token: this.#token }
     this.#port = (await link.call('serve', params, { deadlineMs: serveMs })).port
+  }
+
+  /** Waits until the drive has what was written and closed; what rclone has even then it keeps for the next mount. */
+  async handOver(): Promise<void> {
+    const left = await untilHandedOver(this.#host.clock, this.#plan.cacheFolder, handOverMs)
+    if (left > 0) this.#host.log('warn', `rclone has ${left} files in hand: they reach the drive when it is mounted again`)
   }
 
   /** Ends rclone, which unmounts. */

@@ -7,7 +7,7 @@ import type { RequestLog } from '../cache/request-log.ts'
 import type { Attributes, Filesystem } from '../vfs/filesystem.ts'
 import { DavFiles } from './dav-files.ts'
 import { find, isFile, isFolder, namesOf, targetOf } from './dav-tree.ts'
-import { multistatusHead, multistatusTail, response } from './multistatus.ts'
+import { multistatusHead, multistatusTail, response, timeWasSet } from './multistatus.ts'
 import { Changes } from './run-change.ts'
 import { statusOf } from './status.ts'
 
@@ -32,6 +32,7 @@ export interface DavDoor {
 
 const mostConnections = 256
 const noReplace = 1
+const mostText = 16_384
 
 /**
  * The drive as a WebDAV server (RFC 4918, class 1) on the loopback interface, for one client that knows the token: a mount program
@@ -86,7 +87,7 @@ class Door {
     const names = namesOf(pathOf(request.url ?? '/'))
     switch (request.method) {
       case 'OPTIONS':
-        answer.writeHead(200, { dav: '1', allow: 'OPTIONS, PROPFIND, GET, HEAD, PUT, MKCOL, DELETE, MOVE' }).end()
+        answer.writeHead(200, { dav: '1', allow: 'OPTIONS, PROPFIND, PROPPATCH, GET, HEAD, PUT, MKCOL, DELETE, MOVE' }).end()
         return
       case 'PROPFIND':
         return this.#propfind(names, request.headers['depth'] !== '0', answer)
@@ -100,6 +101,8 @@ class Door {
         answer.writeHead(outcome === 'created' ? 201 : 204, known ? { 'x-oc-mtime': 'accepted' } : {}).end()
         return
       }
+      case 'PROPPATCH':
+        return this.#proppatch(names, request, answer)
       case 'MKCOL':
         return this.#mkcol(names, answer)
       case 'DELETE':
@@ -131,6 +134,18 @@ class Door {
     return found.filter(
       ([name, attributes]) => !this.#files.isTemporary(name) && !isDots(name) && (isFile(attributes) || isFolder(attributes)),
     )
+  }
+
+  /** The time of change is all that can be set; rclone does it for files that it has handed over already. */
+  async #proppatch(names: readonly Buffer[], request: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const { filesystem, uid, gid } = this.#options
+    const attributes = await find(filesystem, names)
+    const seconds = /<(?:\w+:)?lastmodified[^>]*>\s*(\d{1,11})\s*</.exec(await readText(request))?.[1]
+    if (seconds === undefined) throw new CloudError('permission', 'only lastmodified can be set')
+    const change = { mtime: { sec: Number(seconds), nsec: 0 }, killPrivileges: false }
+    await this.#changes.run(filesystem.setattr({ uid, gid, pid: process.pid }, attributes.id, change))
+    answer.writeHead(207, { 'content-type': 'application/xml; charset=utf-8' })
+    answer.end(multistatusHead + timeWasSet(names, isFolder(attributes)) + multistatusTail)
   }
 
   async #mkcol(names: readonly Buffer[], answer: ServerResponse): Promise<void> {
@@ -174,6 +189,16 @@ function isDots(name: Buffer): boolean {
 /** The path of `/path` or of `http://host/path`, still encoded. */
 function pathOf(url: string): string {
   return (/^https?:\/\/[^/]*(\/.*)?$/.exec(url)?.[1] ?? url).split('?')[0] ?? ''
+}
+
+/** Of a request that is small if it is one of ours. */
+async function readText(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    text += chunk.toString('latin1')
+    if (text.length > mostText) throw new CloudError('too-large', 'a request of this size asks for something else')
+  }
+  return text
 }
 
 /** Of equal length, whatever was sent. */

@@ -78,6 +78,8 @@ export class DavFiles {
         await filesystem.flush(opened.fh)
         const times = { mtime: { sec: mtime ?? 0, nsec: 0 }, killPrivileges: false }
         if (mtime !== null) await changes.run(filesystem.setattr(caller, attributes.id, times))
+        // Whoever went away takes it for not done, and may send it under another name.
+        if (request.socket.destroyed) throw new CloudError('offline', 'the client has gone')
         // Before it is closed: nothing is uploaded under the other name.
         await changes.run(filesystem.rename(parent, there, parent, name, 0))
       } finally {

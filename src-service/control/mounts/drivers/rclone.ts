@@ -155,8 +155,9 @@ async function argumentsOf(config: string, options: RcloneMountOptions): Promise
   const byFuse = windows || (process.platform === 'linux' && (await can('/dev/fuse', constants.R_OK | constants.W_OK)))
   return [
     ...[byFuse ? 'mount' : 'nfsmount', `${remote}:`, path, '--config', config, '--cache-dir', cacheFolder, '--ask-password=false'],
-    // What is written lies there until it is closed; our own cache, which the drive's states tell of, has it from then on.
-    ...['--vfs-cache-mode', 'writes', '--vfs-write-back', '0s', '--vfs-cache-max-age', '30s', '--vfs-cache-poll-interval', '30s'],
+    // What is written lies there until it is closed; our own cache, which the drive's states tell of, has it soon after. Not at
+    // once (0s): then rclone sends it outside of its queue, and does not send it again if it is renamed or touched meanwhile.
+    ...['--vfs-cache-mode', 'writes', '--vfs-write-back', '1s', '--vfs-cache-max-age', '30s', '--vfs-cache-poll-interval', '30s'],
     ...['--dir-cache-time', '1s', '--attr-timeout', '1s', '--poll-interval', '0', '--buffer-size', '0', '--no-checksum'],
     // A worker that is being replaced is away for a moment: its port refuses connections.
     ...['--low-level-retries', '100', '--retries', '1', '--contimeout', '5s', '--log-level', 'NOTICE'],
