@@ -1,6 +1,6 @@
+import type { DriveStatus, FileStatus, ProviderMetrics, Transfer } from '../common/drive-state.ts'
 import type { DriveCall, DriveCalls } from '../common/frames/drive-calls.ts'
 import type { Filesystem } from './vfs/filesystem.ts'
-import type { CapabilityCheck } from './connectors/connector.ts'
 import type { Notifier } from './cache/notifier.ts'
 import type { RequestLog } from './cache/request-log.ts'
 
@@ -90,61 +90,4 @@ export interface DriveOptions {
   readonly openBacking: ((node: number, fileFd: number) => Promise<number>) | null
   readonly closeBacking: ((node: number, backingId: number) => void) | null
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
-}
-
-export type Condition =
-  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
-  | { readonly kind: 'throttled'; readonly until: number }
-  | { readonly kind: 'paused' }
-  | { readonly kind: 'needs-sign-in'; readonly reason: string }
-  | { readonly kind: 'waiting-for-vault' }
-  | { readonly kind: 'cache-full' }
-
-export interface DriveStatus {
-  readonly conditions: readonly Condition[]
-  /** Not yet confirmed by the provider. */
-  readonly queue: { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number }
-  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
-  /** Objects that cannot be shown as names, counted. */
-  readonly hidden: number
-}
-
-export interface ProviderMetrics {
-  readonly requests: Readonly<Record<string, number>>
-  readonly errors: Readonly<Record<string, number>>
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly latencyMs: number
-  readonly probes: number
-  readonly probeFailures: number
-  readonly probeMs: number
-}
-
-export type FileState = 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
-
-export interface FileStatus {
-  readonly path: string
-  readonly state: FileState
-  readonly type: 'file' | 'folder' | 'symlink' | 'other'
-  readonly size: number
-  readonly localBytes: number
-  /** Why, where the state alone does not say. */
-  readonly reason: string
-  /** What of this file only this machine knows (owner, mode …) because the provider has no place for it. */
-  readonly localOnly: readonly string[]
-  /** Of the mount's root only: what its server was measured to do. */
-  readonly sheet: readonly CapabilityCheck[]
-}
-
-export interface Transfer {
-  readonly id: number
-  readonly path: string
-  readonly direction: 'upload' | 'remove' | 'move'
-  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
-  readonly size: number
-  readonly done: number
-  readonly tries: number
-  /** Unix milliseconds of the next try; 0 = as soon as its turn comes. */
-  readonly nextTryAt: number
-  readonly reason: string
 }

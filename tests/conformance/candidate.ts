@@ -1,9 +1,9 @@
 /** What the conformance suite needs to know of a connector, and helpers that read well in its tests. */
+import type { CapabilityCheck } from '../../src-service/common/drive-state.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { ErrorKind } from '../../src-service/common/errors.ts'
 import type {
   Capabilities,
-  CapabilityCheck,
   Connector,
   PosixAttributes,
   Precondition,

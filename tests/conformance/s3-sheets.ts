@@ -1,4 +1,4 @@
-import type { CapabilityCheck } from '../../src-service/drive/connectors/connector.ts'
+import type { CapabilityCheck } from '../../src-service/common/drive-state.ts'
 
 type Sheet = Readonly<Record<string, CapabilityCheck['result']>>
 

@@ -1,5 +1,5 @@
+import type { CapabilityCheck } from '../../src-service/common/drive-state.ts'
 /** What `config test` finds on the servers that the tests have; the table in docs/providers/webdav.md is made of it. */
-import type { CapabilityCheck } from '../../src-service/drive/connectors/connector.ts'
 
 type Sheet = Readonly<Record<string, CapabilityCheck['result']>>
 

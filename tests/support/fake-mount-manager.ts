@@ -1,7 +1,7 @@
+import type { CapabilityCheck, Transfer } from '../../src-service/common/drive-state.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { DriveCalls } from '../../src-service/common/frames/drive-calls.ts'
-import type { CapabilityCheck } from '../../src-service/control/providers/account.ts'
-import type { Mount, MountEvent, MountManager, MountStatus, Transfer } from '../../src-service/control/mounts/mount-manager-contract.ts'
+import type { Mount, MountEvent, MountManager, MountStatus } from '../../src-service/control/mounts/mount-manager-contract.ts'
 import type { MountRecord, OptionValue } from '../../src-service/control/store/records.ts'
 import type { MountTable } from '../../src-service/control/store/store.ts'
 

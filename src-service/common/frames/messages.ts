@@ -4,6 +4,7 @@
  * The first message (`Hello`) and the taking over of mounts are frozen: see adoption.ts. Everything here may change
  * between versions, because a worker of another version is only adopted and then replaced.
  */
+import type { CapabilityCheck, DriveMetrics, DriveStatus, FileStatus, QueueCounts, Transfer } from '../drive-state.ts'
 import type { DriveCall, DriveCalls } from './drive-calls.ts'
 import type { SlabGeometry } from '../native/native.ts'
 
@@ -22,7 +23,7 @@ export interface Methods {
   secrets: { params: OfMount & { readonly secrets: Secrets }; result: Nothing }
   status: { params: OfMount; result: DriveStatus }
   /** Uploads without waiting for quiet; answered when the queue is empty, nothing can leave, or the time is over. */
-  drain: { params: OfMount & { readonly timeoutMs: number }; result: Queue }
+  drain: { params: OfMount & { readonly timeoutMs: number }; result: QueueCounts }
   fileState: { params: OfMount & { readonly path: string }; result: FileStatus }
   transfers: { params: OfMount & { readonly limit: number }; result: readonly Transfer[] }
   /** What the drive has done since it was opened. */
@@ -97,7 +98,7 @@ export interface AttachDrive extends OfMount {
 }
 
 export interface ProbeResult {
-  readonly checks: readonly { readonly name: string; readonly result: 'yes' | 'no' | 'unknown'; readonly detail: string }[]
+  readonly checks: readonly CapabilityCheck[]
   /** Bytes; null where the provider does not say. */
   readonly usage: { readonly total: number | null; readonly used: number | null; readonly free: number | null }
 }
@@ -112,71 +113,6 @@ export interface BrowseResult {
   }[]
   /** There are more than `limit`. */
   readonly more: boolean
-}
-
-/** What limits a mount; times in milliseconds since 1970. */
-export type Condition =
-  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
-  | { readonly kind: 'throttled'; readonly until: number }
-  | { readonly kind: 'paused' }
-  | { readonly kind: 'needs-sign-in'; readonly reason: string }
-  | { readonly kind: 'waiting-for-vault' }
-  | { readonly kind: 'cache-full' }
-
-/** Not yet confirmed by the provider. */
-export interface Queue {
-  readonly files: number
-  readonly bytes: number
-  readonly parked: number
-  readonly uploading: number
-}
-
-export interface DriveStatus {
-  readonly conditions: readonly Condition[]
-  readonly queue: Queue
-  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number }
-  readonly hidden: number
-}
-
-/** Every number only grows, `probeMs` excepted. */
-export interface DriveMetrics {
-  /** Requests to the provider by operation. */
-  readonly requests: Readonly<Record<string, number>>
-  /** Failed ones by kind of the error. */
-  readonly errors: Readonly<Record<string, number>>
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly latencyMs: number
-  /** Attempts to find a lost provider again, and how long the last took. */
-  readonly probes: number
-  readonly probeFailures: number
-  readonly probeMs: number
-  /** Requests of the kernel by operation. */
-  readonly fuse: readonly { readonly name: string; readonly requests: number; readonly errors: number; readonly milliseconds: number }[]
-}
-
-export interface FileStatus {
-  readonly path: string
-  readonly state: 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
-  readonly type: 'file' | 'folder' | 'symlink' | 'other'
-  readonly size: number
-  readonly localBytes: number
-  readonly reason: string
-  readonly localOnly: readonly string[]
-  /** Of the mount's root only: what its server was measured to do. */
-  readonly sheet: readonly { readonly name: string; readonly result: 'yes' | 'no' | 'unknown'; readonly detail: string }[]
-}
-
-export interface Transfer {
-  readonly id: number
-  readonly path: string
-  readonly direction: 'upload' | 'remove' | 'move'
-  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
-  readonly size: number
-  readonly done: number
-  readonly tries: number
-  readonly nextTryAt: number
-  readonly reason: string
 }
 
 /** worker -> service, unasked. */

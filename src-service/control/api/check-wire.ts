@@ -1,5 +1,5 @@
+import type { CapabilityCheck } from '../../common/drive-state.ts'
 import { CheckResult } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
-import type { CapabilityCheck } from '../providers/account.ts'
 
 const results: Readonly<Record<CapabilityCheck['result'], CheckResult>> = {
   yes: CheckResult.YES,

@@ -1,10 +1,11 @@
+import type { FileStatus } from '../../common/drive-state.ts'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { FileState, FileType } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import type { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import { checkOnWire } from './check-wire.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { FileEntry, FilePage, Freed } from '../../common/frames/drive-calls.ts'
-import type { FileStatus, MountManager } from '../mounts/mount-manager-contract.ts'
+import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import { needDrive } from './need-drive.ts'
 import { readLimit, writeTime } from './wire-values.ts'
 

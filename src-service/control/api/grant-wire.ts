@@ -8,20 +8,9 @@ import type { Grant, GrantScope as Scope, Role } from '../users/principal.ts'
 /** Throws `invalid`. */
 export function readGrant(grant: WireGrant | undefined): Grant {
   if (grant === undefined) throw new CloudError('invalid', 'grant is missing')
-  return { role: readRole(grant.role), scope: readScope(grant) }
-}
-
-function readRole(role: WireRole): Role {
-  switch (role) {
-    case WireRole.ADMIN:
-      return 'admin'
-    case WireRole.OPERATOR:
-      return 'operator'
-    case WireRole.READ_ONLY:
-      return 'read-only'
-    default:
-      throw new CloudError('invalid', 'grant.role must be admin, operator or read_only')
-  }
+  const role = roleOf(grant.role)
+  if (role === undefined) throw new CloudError('invalid', 'grant.role must be admin, operator or read_only')
+  return { role, scope: readScope(grant) }
 }
 
 function readScope({ scope, mountIds, label }: WireGrant): Scope {
@@ -44,6 +33,11 @@ const roles: Readonly<Record<Role, WireRole>> = {
   admin: WireRole.ADMIN,
   operator: WireRole.OPERATOR,
   'read-only': WireRole.READ_ONLY,
+}
+
+/** Undefined where none is named. */
+export function roleOf(wire: WireRole): Role | undefined {
+  return (['admin', 'operator', 'read-only'] as const).find((role) => roles[role] === wire)
 }
 
 export function writeGrant({ role, scope }: Grant): MessageInitShape<typeof GrantSchema> {

@@ -1,7 +1,7 @@
+import type { DriveMetrics } from '../../common/drive-state.ts'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import type { MetricsService, MountSampleSchema } from '../../../proto/gen/cloudmoor/v1/metrics_pb.js'
-import type { DriveMetrics } from '../../common/frames/messages.ts'
 import { sightOf } from './call.ts'
 import type { MetricSamples, MountSample } from './metrics/metric-samples.ts'
 import { writeState, writeStatus } from './mount-wire.ts'

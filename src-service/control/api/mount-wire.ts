@@ -1,8 +1,9 @@
+import type { Condition } from '../../common/drive-state.ts'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { CloudError, unreachable } from '../../common/errors.ts'
 import { ConditionKind, MountAccess, MountState } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import type { Mount as WireMount, MountSchema, MountStatusSchema } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
-import type { Mount, MountCondition, MountPatch, MountSpec, MountState as State, MountStatus } from '../mounts/mount-manager-contract.ts'
+import type { Mount, MountPatch, MountSpec, MountState as State, MountStatus } from '../mounts/mount-manager-contract.ts'
 import type { Options } from '../store/records.ts'
 import { readInteger, readOptionChange, readOptions, writeEtag, writeManagedBy, writeQueue, writeTime } from './wire-values.ts'
 
@@ -129,7 +130,7 @@ export function writeState(state: State): MountState {
   }
 }
 
-function writeCondition(condition: MountCondition) {
+function writeCondition(condition: Condition) {
   switch (condition.kind) {
     case 'offline':
       return { kind: ConditionKind.OFFLINE, since: writeTime(condition.since), reason: condition.reason }

@@ -1,8 +1,9 @@
 import { getOption, hasOption } from '@bufbuild/protobuf'
 import type { DescMessage, DescMethod } from '@bufbuild/protobuf'
-import { AuditClass, policy, Role as WireRole } from '../../../proto/gen/cloudmoor/v1/policy_pb.js'
+import { AuditClass, policy } from '../../../proto/gen/cloudmoor/v1/policy_pb.js'
 import { CloudError } from '../../common/errors.ts'
 import type { Role } from '../users/principal.ts'
+import { roleOf } from './grant-wire.ts'
 
 export type CallClass = 'read' | 'change' | 'runtime' | 'secret' | 'service'
 
@@ -49,8 +50,10 @@ function makePolicy(method: DescMethod): MethodPolicy {
   }
   if (!hasOption(method, policy)) throw new CloudError('internal', `${method.parent.typeName}.${method.name} has no policy`)
   const rule = getOption(method, policy)
+  const role = rule.open ? 'read-only' : roleOf(rule.role)
+  if (role === undefined) throw new CloudError('internal', `${method.name} has no role`)
   return {
-    role: rule.open ? 'read-only' : readRole(rule.role),
+    role,
     open: rule.open,
     wholeGrant: rule.wholeGrant,
     mountOf: readerOf(method.input, rule.mountField),
@@ -76,19 +79,6 @@ function readerOf(message: DescMessage, path: string): ((request: object) => str
     let value: unknown = request
     for (const name of names) value = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
     return typeof value === 'string' ? value : ''
-  }
-}
-
-function readRole(role: WireRole): Role {
-  switch (role) {
-    case WireRole.ADMIN:
-      return 'admin'
-    case WireRole.OPERATOR:
-      return 'operator'
-    case WireRole.READ_ONLY:
-      return 'read-only'
-    case WireRole.UNSPECIFIED:
-      throw new CloudError('internal', 'a method has no role')
   }
 }
 

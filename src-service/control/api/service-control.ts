@@ -1,4 +1,4 @@
-import type { QueueCounts } from '../mounts/mount-manager-contract.ts'
+import type { QueueCounts } from '../../common/drive-state.ts'
 
 /** What the door can ask of the process it lives in; wired by main.ts. */
 export interface ServiceControl {

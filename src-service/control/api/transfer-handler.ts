@@ -1,10 +1,11 @@
+import type { Transfer } from '../../common/drive-state.ts'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ServiceImpl } from '@connectrpc/connect'
 import { TransferKind, TransferState } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import type { TransferSchema, TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import type { CloudError } from '../../common/errors.ts'
 import type { Safety } from '../../common/frames/drive-calls.ts'
-import type { MountManager, Transfer } from '../mounts/mount-manager-contract.ts'
+import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import { askMounts } from './ask-mounts.ts'
 import { readInteger, readLimit, writeTime } from './wire-values.ts'
 

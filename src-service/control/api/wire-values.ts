@@ -1,10 +1,10 @@
+import type { QueueCounts } from '../../common/drive-state.ts'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt'
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import { ManagedBy } from '../../../proto/gen/cloudmoor/v1/resources_pb.js'
 import type { QueueSchema } from '../../../proto/gen/cloudmoor/v1/resources_pb.js'
 import { CloudError } from '../../common/errors.ts'
-import type { QueueCounts } from '../mounts/mount-manager-contract.ts'
 import type { ManagedBy as RecordManagedBy, Options, OptionValue } from '../store/records.ts'
 
 /** Options as the wire has them: scalars only. Throws `invalid`. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import { filesInHand } from './drivers/rclone-cache.ts'
 import type { MountRecord } from '../store/records.ts'
-import type { QueueCounts } from './mount-manager-contract.ts'
+import type { QueueCounts } from '../../common/drive-state.ts'
 import { rcloneCache } from './mount-plan.ts'
 
 /** @throws busy, UNSENT_FILES */

@@ -1,5 +1,5 @@
-import type { DriveMetrics } from '../../common/frames/messages.ts'
-import type { Account, AccountProber, CapabilityCheck } from '../providers/account.ts'
+import type { CacheUse, Condition, DriveMetrics, FileStatus, QueueCounts, Transfer } from '../../common/drive-state.ts'
+import type { Account, AccountProber } from '../providers/account.ts'
 import type { DriveCalls } from '../../common/frames/drive-calls.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 
@@ -82,58 +82,17 @@ export interface MountStatus {
   readonly since: number
   /** Why, for `failed`; else ''. */
   readonly reason: string
-  readonly conditions: readonly MountCondition[]
+  readonly conditions: readonly Condition[]
   /** Process id of the worker; null = none. */
   readonly workerPid: number | null
   /** Null while it is not known (no worker could be asked yet). */
   readonly queue: QueueCounts | null
-  readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number } | null
+  readonly cache: CacheUse | null
   /** Remote objects that cannot be shown as names. */
   readonly hidden: number
 }
 
-export type MountCondition =
-  | { readonly kind: 'offline'; readonly since: number; readonly reason: string }
-  | { readonly kind: 'throttled'; readonly until: number }
-  | { readonly kind: 'paused' }
-  | { readonly kind: 'needs-sign-in'; readonly reason: string }
-  | { readonly kind: 'waiting-for-vault' }
-  | { readonly kind: 'cache-full' }
-
-/** Not yet confirmed by the provider. */
-export interface QueueCounts {
-  readonly files: number
-  readonly bytes: number
-  readonly parked: number
-  readonly uploading: number
-}
-
 export type MountEvent = { readonly kind: 'changed'; readonly mount: Mount } | { readonly kind: 'removed'; readonly mountId: string }
-
-export interface FileStatus {
-  readonly path: string
-  readonly state: 'online' | 'cached' | 'pinned' | 'queued' | 'uploading' | 'conflict' | 'error' | 'ignored'
-  readonly type: 'file' | 'folder' | 'symlink' | 'other'
-  readonly size: number
-  readonly localBytes: number
-  readonly reason: string
-  readonly localOnly: readonly string[]
-  /** Of the mount's root only: what its server was measured to do. */
-  readonly sheet: readonly CapabilityCheck[]
-}
-
-export interface Transfer {
-  readonly id: number
-  readonly path: string
-  readonly direction: 'upload' | 'remove' | 'move'
-  readonly state: 'waiting' | 'running' | 'retrying' | 'parked'
-  readonly size: number
-  readonly done: number
-  readonly tries: number
-  /** Milliseconds since 1970; 0 = as soon as its turn comes. */
-  readonly nextTryAt: number
-  readonly reason: string
-}
 
 export interface FolderPage {
   readonly entries: readonly {

@@ -8,7 +8,7 @@ import type { Account } from '../providers/account.ts'
 import type { MountRecord, Options } from '../store/records.ts'
 import { findRclone } from './drivers/rclone.ts'
 import { type MountOptions, readMountOptions } from './mount-options.ts'
-import type { MountPlan } from './supervisor.ts'
+import type { MountPlan } from './supervisor-host.ts'
 
 /** Where accounts come from. */
 export interface AccountSource {

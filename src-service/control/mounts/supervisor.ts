@@ -1,14 +1,10 @@
 import { pause } from '../../common/clock.ts'
-import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
-import type { Adopted } from '../../common/frames/adoption.ts'
-import type { DriveStatus, Method, Methods, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
-import type { Native } from '../../common/native/native.ts'
-import type { WriteLog } from '../../common/telemetry/log.ts'
-import { type RateUser, rateUser, type Seat } from './account-rates.ts'
+import type { Method, Methods, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
+import { rateUser, type Seat } from './account-rates.ts'
 import { type Connection, deathOf } from './connection.ts'
 import { DeathRate } from './death-record.ts'
-import { abortConnection, type FuseMountOptions } from './drivers/fuse.ts'
+import { abortConnection } from './drivers/fuse.ts'
 import {
   closeConnection,
   forgetBacking,
@@ -17,43 +13,14 @@ import {
   raiseReadAheadWhenAgreed,
   registerBacking,
 } from './kernel-connection.ts'
-import type { Input } from './mount-machine.ts'
 import { lookAtMountPoint } from './mount-point.ts'
-import type { MountRecords } from './mount-records.ts'
 import { mountedAt, readMountTable } from './mount-table.ts'
 import { clearStaleMount } from './stale-mounts.ts'
 import { settlable } from './settlable.ts'
 import { type EndOptions, endMount } from './end-mount.ts'
-import { RcloneConnection, type RclonePlan } from './rclone-connection.ts'
-import type { WorkerPool } from './worker-pool.ts'
+import { RcloneConnection } from './rclone-connection.ts'
+import type { HeldConnection, MountPlan, SupervisorHost } from './supervisor-host.ts'
 import type { WorkerProcess } from './worker-process.ts'
-
-/** How a mount is to be, read anew at every start of it and of a worker. */
-export interface MountPlan {
-  /** With the secrets, as far as they are to be had. */
-  readonly open: OpenDrive
-  readonly kernel: FuseMountOptions
-  /** Instead of our own kernel connection. */
-  readonly rclone: RclonePlan | null
-  readonly revision: number
-}
-
-export interface SupervisorHost {
-  readonly mountId: string
-  readonly native: Native
-  readonly clock: Clock
-  readonly pool: WorkerPool
-  readonly records: MountRecords
-  readonly log: WriteLog
-  readonly plan: () => Promise<MountPlan>
-  /** Takes part in the rate of the mount's account. */
-  readonly joinAccount: (requestsPerSecond: number, user: RateUser) => Promise<Seat>
-  readonly report: (input: Input) => void
-  readonly onStatus: (status: DriveStatus) => void
-  readonly onAlert: (severity: 'warning' | 'error', reason: string, message: string) => void
-  /** How long a forced end serves open files, and how long uploads may take at an end that says nothing else. */
-  readonly stopTimeoutMs: number
-}
 
 /** Opening migrates and recovers the database. */
 const openMs = 120_000
@@ -63,15 +30,6 @@ const statusMs = 5_000
 /** SIGTERM persists; closing a drive waits for what is being written. */
 const retireMs = 5_000
 const exitMs = 15_000
-
-/** What an adopted worker gave, and where the kernel shows it. */
-export interface HeldConnection {
-  readonly adopted: Adopted
-  readonly fds: readonly number[]
-  readonly path: string
-  /** `major:minor` */
-  readonly device: string
-}
 
 /**
  * Holds one mount's kernel connection and sees to it that a worker serves it. Does what the state machine decides and

@@ -1,3 +1,4 @@
+import type { CapabilityCheck } from '../../common/drive-state.ts'
 import type { Secret } from '../../common/secret.ts'
 import type { Options } from '../store/records.ts'
 
@@ -8,12 +9,6 @@ export interface Account {
   readonly options: Options
   /** By option name; only those that are stored. */
   readonly secrets: Readonly<Record<string, Secret>>
-}
-
-export interface CapabilityCheck {
-  readonly name: string
-  readonly result: 'yes' | 'no' | 'unknown'
-  readonly detail: string
 }
 
 /** Tries an account in a worker; the service itself never speaks to a cloud. */

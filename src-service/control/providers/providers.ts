@@ -1,3 +1,4 @@
+import type { CapabilityCheck } from '../../common/drive-state.ts'
 import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
 import type { Secret } from '../../common/secret.ts'
@@ -7,7 +8,7 @@ import { checkName } from '../store/names.ts'
 import type { ConfigChange, NewProvider, Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
 import type { ProviderTable } from '../store/store.ts'
 import { namedOwner } from '../vault/secret-store.ts'
-import type { Account, AccountProber, CapabilityCheck } from './account.ts'
+import type { Account, AccountProber } from './account.ts'
 import { createAccountRules } from './account-rules.ts'
 import { isReference, resolveReference } from './references.ts'
 

@@ -1,8 +1,8 @@
+import type { Condition } from '../../common/drive-state.ts'
 import { backoffDelay } from '../../common/backoff.ts'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError, isUnknown } from '../../common/errors.ts'
 import type { Connector } from '../connectors/connector.ts'
-import type { Condition } from '../drive-contract.ts'
 
 type Way =
   | { readonly kind: 'open' }

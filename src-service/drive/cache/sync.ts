@@ -1,4 +1,4 @@
-import type { Condition, Transfer } from '../drive-contract.ts'
+import type { Condition, Transfer } from '../../common/drive-state.ts'
 
 /** Listings of folders: what the provider has. Made by `openListings` (cache/listings/). */
 export interface Listings {

@@ -1,3 +1,4 @@
+import type { CapabilityCheck } from '../../common/drive-state.ts'
 /**
  * The contract between the drive and a cloud. A connector is small: it moves bytes and facts, keeps no cache, retries
  * nothing (wrappers do), and throws only CloudError. Every call takes an AbortSignal that carries the deadline.
@@ -94,12 +95,6 @@ export interface Usage {
   readonly total: number | null
   readonly used: number | null
   readonly free: number | null
-}
-
-export interface CapabilityCheck {
-  readonly name: string
-  readonly result: 'yes' | 'no' | 'unknown'
-  readonly detail: string
 }
 
 /**

@@ -1,9 +1,9 @@
+import type { FileState, FileStatus } from '../../common/drive-state.ts'
 import type { FileEntry } from '../../common/frames/drive-calls.ts'
 import type { Contents } from '../cache/contents.ts'
 import type { UploadQueue } from '../cache/sync.ts'
 import { fileType, isFile, isFolder, type NodeRow, rootNode } from '../cache/tree.ts'
 import type { Connector } from '../connectors/connector.ts'
-import type { FileState, FileStatus } from '../drive-contract.ts'
 import type { Paths } from './paths.ts'
 
 /** Where a file is and what still happens to it: the same words in API, CLI and UI. */

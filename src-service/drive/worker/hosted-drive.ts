@@ -1,6 +1,7 @@
+import type { DriveMetrics, QueueCounts } from '../../common/drive-state.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Adopted, HeldMount } from '../../common/frames/adoption.ts'
-import type { AttachDrive, DriveMetrics, OpenDrive, Queue, WorkerEvent } from '../../common/frames/messages.ts'
+import type { AttachDrive, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
 import { layoutVersion, type Native } from '../../common/native/native.ts'
 import { type DavDoor, openDavDoor } from '../dav/dav-door.ts'
 import type { Drive, DriveOptions } from '../drive-contract.ts'
@@ -134,7 +135,7 @@ export class HostedDrive {
   }
 
   /** Uploads until the queue is empty, nothing can leave any more, or the time is over. */
-  async drain(timeoutMs: number): Promise<Queue> {
+  async drain(timeoutMs: number): Promise<QueueCounts> {
     const { drive } = this
     const ended = new AbortController()
     const look = setInterval(() => {

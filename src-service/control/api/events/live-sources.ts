@@ -1,4 +1,5 @@
-import type { MountManager, Transfer } from '../../mounts/mount-manager-contract.ts'
+import type { Transfer } from '../../../common/drive-state.ts'
+import type { MountManager } from '../../mounts/mount-manager-contract.ts'
 import { openLogReader } from '../log-reader.ts'
 import type { LogLine } from '../log-reader.ts'
 import type { LiveSource } from './live-feed.ts'

@@ -1,6 +1,7 @@
+import type { QueueCounts } from '../../../common/drive-state.ts'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { PendingSchema } from '../../../../proto/gen/cloudmoor/v1/event_pb.js'
-import type { Mount, QueueCounts } from '../../mounts/mount-manager-contract.ts'
+import type { Mount } from '../../mounts/mount-manager-contract.ts'
 import { writeQueue } from '../wire-values.ts'
 
 /** What the providers have not confirmed of some mounts, kept up to date. */

@@ -1,5 +1,6 @@
+import type { QueueCounts, Transfer } from '../../../common/drive-state.ts'
 import { describe, expect, it } from 'vitest'
-import type { Mount, QueueCounts, Transfer } from '../../mounts/mount-manager-contract.ts'
+import type { Mount } from '../../mounts/mount-manager-contract.ts'
 import { createGrants } from '../../users/grants.ts'
 import { allMounts } from '../../users/principal.ts'
 import type { GrantScope } from '../../users/principal.ts'

@@ -1,5 +1,5 @@
+import type { DriveMetrics } from '../../../common/drive-state.ts'
 import type { Clock } from '../../../common/clock.ts'
-import type { DriveMetrics } from '../../../common/frames/messages.ts'
 import type { Mount, MountManager } from '../../mounts/mount-manager-contract.ts'
 
 export interface MountSample {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { timesOf } from '../../../../tests/support/random.ts'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import { blockSize } from './block-map.ts'
-import { Fixture, memoryFolder, pattern, signal } from './test-fixture.ts'
+import { Fixture, memoryFolder, pattern, signal } from '../../../../tests/support/blob-rig.ts'
 
 /** Random histories against plain Buffers. */
 const runs = timesOf(500)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { timesOf } from '../../../../tests/support/random.ts'
 import { blockSize } from './block-map.ts'
 import { type Disk, localDisk } from './disk.ts'
-import { Fixture, memoryFolder, pattern } from './test-fixture.ts'
+import { Fixture, memoryFolder, pattern } from '../../../../tests/support/blob-rig.ts'
 
 const runs = timesOf(120)
 const page = 4096

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { CloudError } from '../../../common/errors.ts'
 import { blockSize } from './block-map.ts'
 import { localDisk } from './disk.ts'
-import { Fixture, pattern, signal, until } from './test-fixture.ts'
+import { Fixture, pattern, signal, until } from '../../../../tests/support/blob-rig.ts'
 
 const mib = 1024 * 1024
 let fixture: Fixture

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3'
 import { afterEach, expect, test } from 'vitest'
 import { blockSize } from './block-map.ts'
 import { localDisk } from './disk.ts'
-import { Fixture, pattern, signal, until } from './test-fixture.ts'
+import { Fixture, pattern, signal, until } from '../../../../tests/support/blob-rig.ts'
 
 let fixture: Fixture
 afterEach(async () => fixture.end())
@@ -275,7 +275,7 @@ test('power loss: clean blocks that were not synced are fetched again, synced on
   await fixture.crash()
   fixture.reopenDatabase()
   fixture.database.sql.prepare('UPDATE blob SET synced = 0 WHERE node = ?').run(lost)
-  fixture.database.close()
+  fixture.database.sql.close()
   await writeFile(path, Buffer.alloc(2 * blockSize))
   fixture.reopenDatabase()
   fixture.bootId = 'boot-2'

@@ -1,5 +1,5 @@
+import type { Condition, Transfer } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
-import type { Condition, Transfer } from '../../drive-contract.ts'
 import { TakeIn } from '../listings/take-in.ts'
 import type { Listings, UploadQueue } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'

@@ -1,4 +1,4 @@
-import type { Transfer } from '../../drive-contract.ts'
+import type { Transfer } from '../../../common/drive-state.ts'
 import { shownName } from '../places.ts'
 import type { QueueParts } from './queue-parts.ts'
 import { type QueueRow, untilWoken } from './queue-rows.ts'

@@ -1,10 +1,10 @@
 /** A folder that plays the cloud. Everything waits in the thread pool, nothing on the event loop. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import fs from 'node:fs'
 import { CloudError } from '../../../common/errors.ts'
 import type { Native } from '../../../common/native/native.ts'
 import type {
   Capabilities,
-  CapabilityCheck,
   Connector,
   ConnectorContext,
   ListPage,

@@ -1,6 +1,7 @@
 /** What is known of a server: by its preset, and by measuring it, once for each place where things are stored. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
-import type { CapabilityCheck, ConnectorContext } from '../connector.ts'
+import type { ConnectorContext } from '../connector.ts'
 import { measureServer } from './measure-server.ts'
 import type { Measured } from './measure-server.ts'
 import type { S3Client } from './s3-client.ts'

@@ -1,6 +1,7 @@
 /** What a server really does, found out with a few tiny objects that are removed again. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
-import type { CapabilityCheck, Precondition } from '../connector.ts'
+import type { Precondition } from '../connector.ts'
 import { childOf, childrenOf, escapeXml, requiredText, textOf } from '../xml.ts'
 import { copyObject } from './copy-object.ts'
 import type { Dialect, Support } from './dialects.ts'

@@ -1,8 +1,8 @@
 /** Object storage that speaks S3. Folders are prefixes; an empty one is a marker object whose key ends in a slash. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
 import type {
   Capabilities,
-  CapabilityCheck,
   Connector,
   ConnectorContext,
   ListPage,

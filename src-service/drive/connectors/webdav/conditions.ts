@@ -1,7 +1,8 @@
 /** Conditions where the server keeps them, and by looking first where it does not. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { isUtf8 } from 'node:buffer'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
-import type { CapabilityCheck, Precondition, RemotePlace } from '../connector.ts'
+import type { Precondition, RemotePlace } from '../connector.ts'
 import type { DavClient } from './dav-client.ts'
 import { isName, pathOf } from './dav-place.ts'
 import { find, isCoarse, listFolder, revOf, rootPlace } from './find.ts'

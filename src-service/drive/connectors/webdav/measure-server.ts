@@ -1,5 +1,6 @@
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
-import type { CapabilityCheck, RemotePlace } from '../connector.ts'
+import type { RemotePlace } from '../connector.ts'
 import { check } from './conditions.ts'
 import type { Conditions } from './conditions.ts'
 import type { DavClient } from './dav-client.ts'

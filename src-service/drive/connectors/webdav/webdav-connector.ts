@@ -1,8 +1,8 @@
 /** WebDAV (RFC 4918): files and folders by their paths. */
+import type { CapabilityCheck } from '../../../common/drive-state.ts'
 import { CloudError } from '../../../common/errors.ts'
 import type {
   Capabilities,
-  CapabilityCheck,
   Connector,
   ConnectorContext,
   ListPage,

@@ -1,16 +1,16 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock } from '../../../common/clock.ts'
-import { CloudError } from '../../../common/errors.ts'
-import { loadNative } from '../../../common/native/load-native.ts'
-import type { Native } from '../../../common/native/native.ts'
-import type { ContentsHost } from '../contents.ts'
-import type { BlobContents } from './blob-contents.ts'
-import { folderOf } from './blob-files.ts'
-import { type Disk, localDisk } from './disk.ts'
-import { openTestDatabase } from './test-database.ts'
-import { openContents, type OpenContentsOptions } from './open-contents.ts'
+import { openPlainDatabase } from './plain-database.ts'
+import type { Clock } from '../../src-service/common/clock.ts'
+import { CloudError } from '../../src-service/common/errors.ts'
+import { loadNative } from '../../src-service/common/native/load-native.ts'
+import type { Native } from '../../src-service/common/native/native.ts'
+import type { ContentsHost } from '../../src-service/drive/cache/contents.ts'
+import type { BlobContents } from '../../src-service/drive/cache/blobs/blob-contents.ts'
+import { folderOf } from '../../src-service/drive/cache/blobs/blob-files.ts'
+import { type Disk, localDisk } from '../../src-service/drive/cache/blobs/disk.ts'
+import { openContents, type OpenContentsOptions } from '../../src-service/drive/cache/blobs/open-contents.ts'
 
 export const signal = new AbortController().signal
 
@@ -59,7 +59,7 @@ export interface RemoteFile {
 /** One mount's local bytes with a provider in memory. */
 export class Fixture {
   readonly folder: string
-  database: ReturnType<typeof openTestDatabase>
+  database: ReturnType<typeof openPlainDatabase>
   native: Native | null = testNative()
   disk: Disk = localDisk
   limit = 64 * 1024 * 1024
@@ -101,7 +101,7 @@ export class Fixture {
 
   private constructor(folder: string) {
     this.folder = folder
-    this.database = openTestDatabase(join(folder, 'drive.sqlite'))
+    this.database = openPlainDatabase(join(folder, 'drive.sqlite'))
     // The root.
     this.#insertNode(0)
   }
@@ -158,19 +158,19 @@ export class Fixture {
     await this.#life.kill()
     for (const fd of this.#fds) await localDisk.close(fd).catch(() => undefined)
     this.#fds.clear()
-    this.database.close()
+    this.database.sql.close()
     this.contents = undefined
   }
 
   reopenDatabase(): void {
-    this.database = openTestDatabase(join(this.folder, 'drive.sqlite'))
+    this.database = openPlainDatabase(join(this.folder, 'drive.sqlite'))
   }
 
   async end(): Promise<void> {
     await this.contents?.close()
     await this.#life.kill()
     for (const fd of this.#fds) await localDisk.close(fd).catch(() => undefined)
-    this.database.close()
+    this.database.sql.close()
     await rm(this.folder, { recursive: true, force: true })
   }
 
