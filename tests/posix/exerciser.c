@@ -248,8 +248,6 @@ static void step_copy(void) {
 
 static void step_name(void) {
   int from = (int)any(names), to = (int)any(names), kind = (int)any(10);
-  // Patient means S3 and crashes, where moved folders leave copies behind: docs/operations/known-issues.md.
-  if (kind == 0 && patient) return;
   if (kind == 0) {
     int one = (int)any(folders), two = (int)any(folders);
     char first[8], second[8];

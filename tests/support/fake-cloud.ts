@@ -13,6 +13,8 @@ import type {
 } from '../../src-service/drive/connectors/connector.ts'
 import { childrenOf, type CloudObject, entryOf, folderExists, foldersAbove, pathOf, prefixFolder } from './fake-objects.ts'
 
+const nothing = (): Promise<void> => Promise.resolve()
+
 export type FaultPoint = { readonly operation: string; readonly path: string; readonly done: boolean }
 
 /**
@@ -35,6 +37,8 @@ export class FakeCloud implements Connector {
   newRevs = false
   /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
   fault: (point: FaultPoint) => CloudError | undefined = () => undefined
+  /** A change for which this gives a promise gets no answer, and is done when the promise resolves, whoever lives then. */
+  late: (point: Omit<FaultPoint, 'done'>) => Promise<void> | undefined = () => undefined
   /** Awaited in each call, so that calls interleave. */
   delay: () => Promise<void> = () => Promise.resolve()
   #revs = 0
@@ -155,10 +159,13 @@ export class FakeCloud implements Connector {
     signal: AbortSignal,
   ): Promise<RemoteEntry> {
     const path = pathOf(place)
-    return this.#change('write', path, signal, async () => {
+    const receive = async (): Promise<Buffer> => {
       this.#needFolder(path)
       const data = await this.#receive(path, source, options, signal)
       signal.throwIfAborted()
+      return data
+    }
+    return this.#change('write', path, signal, receive, (data) => {
       this.#needFolder(path)
       if (this.capabilities.realFolders && this.objects.has(`${path}/`)) throw new CloudError('is-a-folder', `${path} is a folder`)
       this.#hold(path, options.precondition)
@@ -202,7 +209,7 @@ export class FakeCloud implements Connector {
 
   async makeFolder(place: RemotePlace, posix: PosixAttributes, signal: AbortSignal): Promise<RemoteEntry> {
     const path = pathOf(place)
-    return this.#change('makeFolder', path, signal, () => {
+    return this.#change('makeFolder', path, signal, nothing, () => {
       this.#needFolder(path)
       const taken = this.objects.has(`${path}/`) || (this.capabilities.realFolders && this.objects.has(path))
       if (taken) throw new CloudError('exists', `${path} exists`)
@@ -214,7 +221,7 @@ export class FakeCloud implements Connector {
 
   async remove(place: RemotePlace, type: RemoteType, precondition: Precondition, signal: AbortSignal): Promise<void> {
     const path = pathOf(place)
-    return this.#change('remove', path, signal, () => {
+    return this.#change('remove', path, signal, nothing, () => {
       if (type === 'folder') {
         if (childrenOf(this.objects, `${path}/`, this.capabilities.realFolders).length > 0)
           throw new CloudError('not-empty', `${path} is not empty`)
@@ -238,7 +245,7 @@ export class FakeCloud implements Connector {
     const source = pathOf(from)
     const target = pathOf(to)
     if (this.capabilities.move === 'none') throw new CloudError('unsupported', 'no moves')
-    return this.#change('move', `${source} ${target}`, signal, () => {
+    return this.#change('move', `${source} ${target}`, signal, nothing, () => {
       this.#needFolder(target)
       if (type === 'folder') return this.#moveFolder(source, target)
       const object = this.objects.get(source)
@@ -265,7 +272,7 @@ export class FakeCloud implements Connector {
     const source = pathOf(from)
     const path = pathOf(to)
     if (!this.capabilities.copy) throw new CloudError('unsupported', 'no copies')
-    return this.#change('copy', `${source} ${path}`, signal, () => {
+    return this.#change('copy', `${source} ${path}`, signal, nothing, () => {
       this.#needFolder(path)
       const object = this.objects.get(source)
       if (object === undefined) throw new CloudError('not-found', `no ${source}`)
@@ -287,7 +294,7 @@ export class FakeCloud implements Connector {
   ): Promise<RemoteEntry> {
     const path = pathOf(place)
     const key = type === 'folder' ? `${path}/` : path
-    return this.#change('setAttributes', path, signal, () => {
+    return this.#change('setAttributes', path, signal, nothing, () => {
       const object = this.objects.get(key)
       if (object === undefined) throw new CloudError('not-found', `no ${path}`)
       if (type !== 'folder') this.#hold(path, precondition)
@@ -305,11 +312,28 @@ export class FakeCloud implements Connector {
     return Promise.resolve()
   }
 
-  async #change<T>(operation: string, path: string, signal: AbortSignal, work: () => T | Promise<T>): Promise<T> {
+  async #change<T, D>(
+    operation: string,
+    path: string,
+    signal: AbortSignal,
+    receive: () => Promise<D>,
+    work: (received: D) => T,
+  ): Promise<T> {
     this.calls.push(`${operation} ${path}`)
     await this.#arrive(signal)
     this.#failIf(operation, path, false)
-    const result = await work()
+    const received = await receive()
+    const late = this.late({ operation, path })
+    if (late !== undefined) {
+      late
+        .then(() => {
+          this.calls.push(`late ${operation} ${path}`)
+          work(received)
+        })
+        .catch(() => undefined)
+      throw new CloudError('timeout', 'no answer')
+    }
+    const result = work(received)
     this.#failIf(operation, path, true)
     await this.delay()
     return result

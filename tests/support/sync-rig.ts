@@ -28,7 +28,7 @@ const settings: SyncSettings = {
   xattrs: false,
   hostName: 'desk',
   writeBackSeconds: 0,
-  deadlines: { metadataMs: 5000, readMs: 5000, writeMs: 5000 },
+  deadlines: { metadataMs: 400, readMs: 5000, writeMs: 5000 },
 }
 
 interface Session {

@@ -116,7 +116,8 @@ const neverSent: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-function surelyNotDone(error: CloudError): boolean {
+/** True if nothing of a change can have been done that ended with this error. */
+export function surelyNotDone(error: CloudError): boolean {
   return error.kind === 'throttled' || (error.code !== undefined && neverSent.has(error.code))
 }
 

@@ -77,6 +77,8 @@ function settle(parts: QueueParts, row: QueueRow, name: NameRow, compared: NodeR
   const there = tree.remoteAt(now.parent, entry.name, entry.type === 'folder')
   const holder = there === undefined ? undefined : tree.nameOfRemote(there.id)
   const isFree = holder === undefined || holder.id === now.id
+  // Of another name of ours, which is on its way elsewhere: no conflict, but a wait.
+  if (!isFree && rows.ofName(holder.id) !== undefined) return again
   if (same && isFree && !(isFolder(node.mode) && own !== undefined)) {
     const target = there?.id
     const row = target ?? ledger.expect(now.parent, entry.name, entry.type, node.id, entry.size)

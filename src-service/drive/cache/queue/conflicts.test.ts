@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
+import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
 
 afterEach(end)
@@ -114,4 +115,28 @@ test('a rename of a file that another client changed moves its newer version', a
   await rig.drain()
   expect(cloud.dump()).toEqual({ b: 'theirs' })
   expect(await rig.read('b')).toBe('theirs')
+})
+
+test('a folder that is made again while it is exchanged with another is no conflict', async () => {
+  await start(new FakeCloud({ move: 'object', realFolders: false }))
+  rig.mkdir('d')
+  rig.mkdir('e')
+  await rig.write('d/only', '1')
+  await rig.write('e/in', '2')
+  await rig.drain()
+  let exchanged = false
+  cloud.fault = ({ operation, path, done }) => {
+    if (operation === 'makeFolder' && path === 'd' && !done && !exchanged) {
+      exchanged = true
+      rig.exchange('d', 'e')
+    }
+    return undefined
+  }
+  // The last object of a folder goes: whether the folder is there by itself is found out by making it.
+  rig.remove('d/only')
+  await rig.drain()
+  expect(exchanged).toBe(true)
+  await rig.refreshAll()
+  expect(rig.paths()).toEqual(['d/', 'd/in', 'e/'])
+  expect(rig.alerts).toEqual([])
 })

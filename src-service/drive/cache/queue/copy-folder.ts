@@ -1,12 +1,15 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
-import { modeTypeOf, type NameRow, type RemoteRow } from '../tree.ts'
-import { posixOf, statKind } from './identity.ts'
+import { modeTypeOf, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
+import type { Decision, Situation } from './decide.ts'
 import type { Destination } from './destination.ts'
+import { likeness, posixOf, statKind } from './identity.ts'
+import { tryOf } from './ledger.ts'
 import { ghostNode } from './ghost-node.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { sourceChanged } from './source-changed.ts'
+import { isSwapName } from './swap-name.ts'
 import { switchFolders } from './switch-folders.ts'
 import { isSameThere, transfer } from './transfer.ts'
 
@@ -29,10 +32,10 @@ export async function copyFolder(
   if (!(await isListed(parts, from, step))) return again
   const ghost = await target(parts, row, name, to, step)
   if (ghost === undefined) return again
-  step.claim(ghost.id)
   const skipped = new Set<number>()
   for (;;) {
     step.signal.throwIfAborted()
+    if (parts.rows.get(row.id) === undefined) return again
     if (parts.tree.remote(ghost.id) === undefined) {
       parts.database.transaction(() => parts.rows.settled(row.id))
       return again
@@ -44,6 +47,14 @@ export async function copyFolder(
     }
     await copyAll(parts, missing, skipped, step)
   }
+}
+
+/** The copy of a folder that was begun is for a place where the folder is not to go any more. */
+export function isCopyingElsewhere({ tree }: QueueParts, row: QueueRow, { name }: Situation, decision: Decision): boolean {
+  const target = row.target === null || row.sent !== 0 ? undefined : tree.remote(row.target)
+  if (target === undefined) return false
+  if (decision.kind === 'move-aside') return !isSwapName(target.name)
+  return target.parent !== name.parent || !target.name.equals(name.name)
 }
 
 /** False if it turned out that the folder is not there any more. */
@@ -81,7 +92,10 @@ async function listBelow(parts: QueueParts, folder: number, step: StepContext): 
 async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Destination, step: StepContext): Promise<RemoteRow | undefined> {
   const { tree, database, places, ledger, rows } = parts
   const before = row.target === null ? undefined : tree.remote(row.target)
-  if (before !== undefined && before.content > 0) return before
+  if (before !== undefined && before.content > 0) {
+    step.claim(before.id)
+    return before
+  }
   const id =
     before?.id ??
     database.transaction(() => {
@@ -89,6 +103,7 @@ async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Desti
       rows.copyingTo(row.id, made)
       return made
     })
+  step.claim(id)
   const expected = tree.remote(id)
   const place = expected === undefined ? undefined : places.placeOfRemote(expected)
   if (expected === undefined || place === undefined) throw new CloudError('busy', 'the folder is not at the provider')
@@ -143,7 +158,7 @@ interface Missing {
   readonly source: RemoteRow
   /** Node of the ghost folder that it belongs into. */
   readonly folder: number
-  /** A copy of an older version that is to be replaced. */
+  /** A copy of an older version that is to be replaced, or (content 0) one that may have been made. */
   readonly over: RemoteRow | undefined
 }
 
@@ -154,12 +169,12 @@ function findMissing({ database, tree }: QueueParts, from: number, ghost: number
      AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.remote = source.id)
      AND NOT EXISTS (
        SELECT 1 FROM remote copy WHERE copy.parent = @ghost AND copy.name = source.name AND (copy.type = 'folder') = (source.type = 'folder')
-       AND (copy.type = 'folder' OR (copy.node = source.node AND copy.content = source.content)))
+       AND copy.content > 0 AND (copy.type = 'folder' OR (copy.node = source.node AND copy.content = source.content)))
      LIMIT @most`,
   )
   const subfolders = database.sql.prepare<{ from: number; ghost: number }, { from: number; ghost: number }>(
     `SELECT source.node AS "from", copy.node AS ghost FROM remote source
-     JOIN remote copy ON copy.parent = @ghost AND copy.name = source.name AND copy.type = 'folder'
+     JOIN remote copy ON copy.parent = @ghost AND copy.name = source.name AND copy.type = 'folder' AND copy.content > 0
      WHERE source.parent = @from AND source.type = 'folder' AND source.node <> 0`,
   )
   const missing: Missing[] = []
@@ -195,6 +210,7 @@ async function copyAll(parts: QueueParts, missing: readonly Missing[], skipped: 
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw CloudError.from(outcome.reason)
 }
 
+/** A row says what is about to be made before it is asked for: whatever happens then, it is known and can be removed. */
 async function copyOne(parts: QueueParts, { source, folder, over }: Missing, step: StepContext): Promise<void> {
   const { places, tree, database } = parts
   step.signal.throwIfAborted()
@@ -202,24 +218,51 @@ async function copyOne(parts: QueueParts, { source, folder, over }: Missing, ste
   const to = places.placeFor(folder, source.name)
   if (from === undefined || to === undefined) throw new CloudError('busy', 'a folder above is not at the provider')
   const node = tree.node(source.node)
+  const target = database.transaction(() => expectCopy(parts, folder, source, node, over))
   if (source.type === 'folder') {
     const { entry } = await makeFolder(parts, to, node === undefined ? {} : posixOf(node), step)
-    if (entry.type !== 'folder') throw new CloudError('exists', 'a file of another client has the name')
-    database.transaction(() => record(parts, folder, source, entry, ghostNode(parts.tree), 1))
+    if (entry.type !== 'folder') {
+      forgetCopy(parts, target)
+      throw new CloudError('exists', 'a file of another client has the name')
+    }
+    database.transaction(() => record(parts, target, source, entry, undefined, 1))
     return
   }
   let entry
   try {
-    const precondition = over === undefined ? ({ kind: 'absent' } as const) : ({ kind: 'rev', rev: over.rev } as const)
+    const precondition =
+      over === undefined || over.content === 0 ? ({ kind: 'absent' } as const) : ({ kind: 'rev', rev: over.rev } as const)
     entry = await transfer(parts, source, from, to, precondition, step)
   } catch (caught) {
     const error = CloudError.from(caught)
     if (error.kind !== 'conflict' && error.kind !== 'exists' && error.kind !== 'not-found') throw error
-    const found = await lookAtBoth(parts, source, from, to, error, step)
+    const found = await lookAtBoth(parts, source, from, to, { target, over, error }, step)
     if (found === undefined) return
     entry = found
   }
-  database.transaction(() => record(parts, folder, source, entry, source.node, node?.attrs ?? source.attrs))
+  database.transaction(() => record(parts, target, source, entry, source.node, node?.attrs ?? source.attrs))
+}
+
+/** The row of a copy that is about to be made; one that is to be replaced stays as it is until it is. */
+function expectCopy(parts: QueueParts, folder: number, source: RemoteRow, node: NodeRow | undefined, over: RemoteRow | undefined): number {
+  const { tree, ledger } = parts
+  if (over !== undefined && over.content > 0) return over.id
+  const id = over?.id ?? ledger.expect(folder, source.name, source.type, ghostNode(tree), 0)
+  const row = tree.remote(id)
+  if (row === undefined) throw new CloudError('busy', 'the folder that is copied to went away')
+  // By its size and time a copy is known again.
+  const { mtime_s, mtime_n } = node ?? source
+  if (source.type !== 'folder') tree.updateRemote({ ...row, size: source.size, node: source.node, mtime_s, mtime_n })
+  return id
+}
+
+/** Another client's object has the place, so nothing of ours was made there. */
+function forgetCopy({ tree, database, rows }: QueueParts, target: number): void {
+  database.transaction(() => {
+    if (tree.remote(target)?.content !== 0) return
+    rows.spare(target)
+    tree.deleteRemote(target)
+  })
 }
 
 /** The folder that is copied to is not found. If it is surely gone, so are the copies in it: they are made again. */
@@ -238,13 +281,19 @@ async function lostGhost(parts: QueueParts, folder: number, error: CloudError, s
   })
 }
 
+interface Refused {
+  readonly target: number
+  readonly over: RemoteRow | undefined
+  readonly error: CloudError
+}
+
 /** A copy failed: was it done by a try whose answer was lost, or is the source another version by now? */
 async function lookAtBoth(
   parts: QueueParts,
   source: RemoteRow,
   from: RemotePlace,
   to: RemotePlace,
-  error: CloudError,
+  { target, over, error }: Refused,
   step: StepContext,
 ): Promise<RemoteEntry | undefined> {
   const { connector, database } = parts
@@ -256,28 +305,40 @@ async function lookAtBoth(
     return undefined
   }
   const copy = await connector.stat(to, statKind(modeTypeOf(source.type), connector), step.signal)
-  if (copy?.size !== original.size || copy.type !== original.type) throw error
-  const isCopy = copy.rev === original.rev || (await isSameThere(parts, from, original, to, copy, step.signal))
-  if (!isCopy) throw error
-  return copy
+  if (copy === null) throw error
+  if (copy.size === original.size && copy.type === original.type) {
+    if (copy.rev === original.rev || (await isSameThere(parts, from, original, to, copy, step.signal))) return copy
+  }
+  if (over?.content === 0 && likeness(copy, tryOf(over), connector) === 'yes') {
+    // Of a version before this one: it is replaced next.
+    database.transaction(() => record(parts, target, source, copy, undefined, 1))
+    return undefined
+  }
+  forgetCopy(parts, target)
+  throw error
 }
 
-function record({ tree }: QueueParts, folder: number, source: RemoteRow, entry: RemoteEntry, node: number, attrs: number): void {
-  const facts = {
-    parent: folder,
-    name: source.name,
+/** @param node whose bytes the object has; undefined if of none that a name may stand for */
+function record(
+  { tree }: QueueParts,
+  target: number,
+  source: RemoteRow,
+  entry: RemoteEntry,
+  node: number | undefined,
+  attrs: number,
+): void {
+  const row = tree.remote(target)
+  if (row === undefined) return
+  tree.updateRemote({
+    ...row,
     shown: source.shown,
     key: entry.id,
-    type: source.type,
     size: entry.size,
     mtime_s: entry.mtime.sec,
     mtime_n: entry.mtime.nsec,
     rev: entry.rev,
-    node,
-    content: source.type === 'folder' ? 1 : source.content,
+    node: node ?? (row.type === 'folder' ? row.node : ghostNode(tree)),
+    content: node === undefined ? 1 : source.content,
     attrs,
-  }
-  const there = tree.remoteAt(folder, source.name, source.type === 'folder')
-  if (there === undefined) tree.insertRemote(facts)
-  else tree.updateRemote({ ...facts, id: there.id })
+  })
 }

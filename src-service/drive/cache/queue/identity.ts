@@ -2,7 +2,7 @@ import { CloudError } from '../../../common/errors.ts'
 import type { Connector, PosixAttributes, RemoteEntry, RemotePlace, Time, UploadSource } from '../../connectors/connector.ts'
 import { fileType, isFile, isFolder, type NodeRow } from '../tree.ts'
 import type { QueueParts } from './queue-parts.ts'
-import type { QueueRow } from './queue-rows.ts'
+import type { UnknownTry } from './queue-rows.ts'
 
 /** Larger files are not read back to see whether two versions are the same. */
 const mostCompared = 64 * 1024 * 1024
@@ -31,7 +31,7 @@ export function posixOf(node: NodeRow, xattrs?: ReadonlyMap<string, Buffer>): Po
  */
 export type Likeness = 'yes' | 'time' | 'size' | 'no'
 
-export function likeness(entry: RemoteEntry, sent: QueueRow, connector: Connector): Likeness {
+export function likeness(entry: RemoteEntry, sent: UnknownTry, connector: Connector): Likeness {
   if (entry.type === 'folder') return 'no'
   if (entry.type === 'file' && entry.size !== sent.sent_size) return 'no'
   const { posix, mtimePrecisionNs } = connector.capabilities

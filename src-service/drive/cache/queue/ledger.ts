@@ -7,7 +7,8 @@ import { isFile, type NameRow, type NewRemote, type RemoteRow, rootNode } from '
 import { freeName } from '../listings/twin-name.ts'
 import { conflictName } from './conflict-name.ts'
 import { ghostNode } from './ghost-node.ts'
-import type { QueueRow, QueueRows } from './queue-rows.ts'
+import type { LateChanges } from './late-changes.ts'
+import type { QueueRow, QueueRows, UnknownTry } from './queue-rows.ts'
 
 /** Which version of a node an object holds. */
 export interface Held {
@@ -25,9 +26,11 @@ export class Ledger {
   readonly #parts: SyncParts
   readonly #rows: QueueRows
   readonly #takeIn: TakeIn
+  readonly #late: LateChanges
   readonly #sql
 
-  constructor(parts: SyncParts, rows: QueueRows, takeIn: TakeIn) {
+  constructor(parts: SyncParts, rows: QueueRows, takeIn: TakeIn, late: LateChanges) {
+    this.#late = late
     this.#parts = parts
     this.#rows = rows
     this.#takeIn = takeIn
@@ -123,15 +126,24 @@ export class Ledger {
   }
 
   /** The object is to be removed, with everything that was copied below it if it is a folder nobody sees. */
-  doom(target: number, unsettled?: QueueRow): void {
+  doom(target: number, unsettled?: UnknownTry): void {
     this.#rows.doom(target, unsettled)
     this.#rows.wakeRemote(target)
     const row = this.#parts.tree.remote(target)
     if (row !== undefined) this.#takeIn.rebase(row.node, target)
     if (row?.type !== 'folder' || this.#parts.tree.namesOf(row.node).length > 0) return
     for (const child of this.#parts.tree.remotesIn(row.node)) {
-      if (child.node !== 0 && this.#parts.tree.nameOfRemote(child.id) === undefined) this.doom(child.id)
+      if (child.node === 0 || this.#parts.tree.nameOfRemote(child.id) !== undefined) continue
+      this.doom(child.id, child.content === 0 ? tryOf(child) : undefined)
     }
+  }
+
+  /** What the last try of a row made, or may still make, is to be removed. */
+  doomTarget(row: QueueRow): void {
+    const target = row.target === null ? undefined : this.#parts.tree.remote(row.target)
+    if (target === undefined) return
+    if (row.sent !== 0) this.doom(target.id, row)
+    else this.doom(target.id, target.content === 0 && this.#late.mayCome(target.id) ? tryOf(target) : undefined)
   }
 
   /**
@@ -336,6 +348,11 @@ export class Ledger {
       this.#parts.notifier()?.entryChanged(folder, name)
     })
   }
+}
+
+/** The try that is to make the object of a row that is not confirmed. */
+export function tryOf(row: RemoteRow): UnknownTry {
+  return { sent: 1, sent_size: row.size, sent_s: row.mtime_s, sent_n: row.mtime_n }
 }
 
 function factsOf(

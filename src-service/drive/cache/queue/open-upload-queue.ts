@@ -4,6 +4,7 @@ import { TakeIn } from '../listings/take-in.ts'
 import type { Listings, UploadQueue } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import { isFile } from '../tree.ts'
+import { LateChanges } from './late-changes.ts'
 import { Ledger } from './ledger.ts'
 import { unpackHandle } from './identity.ts'
 import type { QueueParts } from './queue-parts.ts'
@@ -47,8 +48,11 @@ class Queue implements UploadQueue {
     const rows = new QueueRows(sync.database)
     const takeIn = new TakeIn(sync)
     const quiet = new QuietTimes(sync.contents, sync.clock, sync.settings.writeBackSeconds * 1000)
-    const ledger = new Ledger(sync, rows, takeIn)
-    this.#parts = { ...sync, rows, takeIn, quiet, ledger, situations: new Situations(sync, rows, quiet) }
+    const late = new LateChanges(sync.clock, sync.settings.deadlines.metadataMs)
+    // What a predecessor had begun.
+    for (const target of rows.targets()) late.begun(target)
+    const ledger = new Ledger(sync, rows, takeIn, late)
+    this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, situations: new Situations(sync, rows, quiet) }
     this.#runner = new Runner(this.#parts, {
       stepped: (node) => {
         this.#stepped(node)
@@ -208,7 +212,7 @@ class Queue implements UploadQueue {
   /** A name went away with its row: what a try of it may have made, or will make, is to be removed too. */
   #dropRow(row: QueueRow, remote: number | null): void {
     const { rows, ledger } = this.#parts
-    if (row.target !== null && row.target !== remote) ledger.doom(row.target, row)
+    if (row.target !== remote) ledger.doomTarget(row)
     if (row.handle !== null) rows.abandon(unpackHandle(row.handle).handle)
     rows.remove(row.id)
     this.#parts.database.afterCommit(() => {

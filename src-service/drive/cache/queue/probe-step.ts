@@ -2,14 +2,15 @@ import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { isFile, isFolder, type RemoteRow } from '../tree.ts'
 import { isSame, type Likeness, likeness } from './identity.ts'
-import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import { again, mayStillCome, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
 import { isSameThere } from './transfer.ts'
 import { forgetTry } from './upload-step.ts'
 
 /**
  * The answer to the last change was lost, or the process died before it came: looks what there is, before anything is
- * repeated. Found as sent: confirmed. Not there, or still the version before: not done. Anything else is another client's.
+ * repeated. Found as sent: confirmed. Not there, or still the version before, for as long as a request may take: not done.
+ * Anything else is another client's.
  */
 export async function probeStep(parts: QueueParts, row: QueueRow, step: StepContext): Promise<StepResult> {
   const { tree, places, connector, database } = parts
@@ -21,6 +22,9 @@ export async function probeStep(parts: QueueParts, row: QueueRow, step: StepCont
   }
   const entry = await connector.stat(place, target.type === 'folder' ? 'folder' : 'file', step.signal)
   const verdict = await judge(parts, row, target, entry, step.signal)
+  const next = verdict === 'not-done' ? parts.late.nextLook(target.id) : undefined
+  if (next !== undefined) return { kind: 'wait', until: next, reason: mayStillCome }
+  parts.late.forget(target.id)
   database.transaction(() => {
     const now = parts.rows.get(row.id)
     const current = tree.remote(target.id)

@@ -1,6 +1,7 @@
 import type { TakeIn } from '../listings/take-in.ts'
 import type { Listings } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
+import type { LateChanges } from './late-changes.ts'
 import type { Ledger } from './ledger.ts'
 import type { QueueRows } from './queue-rows.ts'
 import type { QuietTimes } from './quiet-times.ts'
@@ -14,6 +15,7 @@ export interface QueueParts extends SyncParts {
   readonly takeIn: TakeIn
   readonly quiet: QuietTimes
   readonly situations: Situations
+  readonly late: LateChanges
 }
 
 /** Calls to the provider may use this, and report bytes. */
@@ -22,7 +24,7 @@ export interface StepContext {
   readonly progress: (bytes: number) => void
   /** The name went away meanwhile: what is not sent yet need not be sent. */
   readonly isUnwanted: () => boolean
-  /** No other step may touch this remote row until this one ends. */
+  /** This row's object is about to be made or changed: no other step may touch it until this one ends. */
   readonly claim: (remote: number) => void
 }
 
@@ -34,3 +36,6 @@ export type StepResult =
   | { readonly kind: 'wait'; readonly until: number; readonly reason: string }
 
 export const again: StepResult = { kind: 'again' }
+
+/** Why a row waits whose change is not there, and may still come. */
+export const mayStillCome = 'waits for a change that was not answered'

@@ -19,6 +19,9 @@ export interface QueueRow {
   readonly handle: string | null
 }
 
+/** What a try was to make, of which nobody knows whether it did. */
+export type UnknownTry = Pick<QueueRow, 'sent' | 'sent_size' | 'sent_s' | 'sent_n'>
+
 /** What a try sends where, kept so that its outcome can be found out if the answer is lost. */
 export interface Sent {
   readonly content: number
@@ -43,6 +46,7 @@ export class QueueRows {
       ofName: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE name = ?'),
       ofRemote: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE remote = ?'),
       targeting: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE target = ? LIMIT 1'),
+      targets: sql.prepare<[], { target: number }>('SELECT target FROM queue WHERE target IS NOT NULL'),
       due: sql.prepare<[number, number, number], QueueRow>(
         'SELECT * FROM queue WHERE parked = 0 AND not_before <= ? ORDER BY not_before, id LIMIT ? OFFSET ?',
       ),
@@ -106,6 +110,11 @@ export class QueueRows {
     return this.#sql.targeting.get(remote)
   }
 
+  /** What tries under way or of unknown outcome make or change. */
+  targets(): number[] {
+    return this.#sql.targets.all().map(({ target }) => target)
+  }
+
   due(now: number, limit: number, offset: number): QueueRow[] {
     return this.#sql.due.all(now, limit, offset)
   }
@@ -126,7 +135,7 @@ export class QueueRows {
   }
 
   /** The object is to be removed. `unsettled`: the try of unknown outcome that may have made or changed it. */
-  doom(remote: number, unsettled?: Pick<QueueRow, 'sent' | 'sent_size' | 'sent_s' | 'sent_n'>): void {
+  doom(remote: number, unsettled?: UnknownTry): void {
     this.#sql.doom.run(remote)
     if (unsettled !== undefined && unsettled.sent !== 0) {
       this.#sql.carry.run(unsettled.sent, unsettled.sent_size, unsettled.sent_s, unsettled.sent_n, remote)

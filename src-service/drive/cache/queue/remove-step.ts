@@ -3,8 +3,9 @@ import type { Precondition, RemoteEntry, RemotePlace } from '../../connectors/co
 import { shownName } from '../places.ts'
 import type { RemoteRow } from '../tree.ts'
 import { likeness } from './identity.ts'
-import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
+import { again, mayStillCome, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
+import { isSameThere } from './transfer.ts'
 
 export type RemovalDecision =
   | { readonly kind: 'drop' }
@@ -45,7 +46,10 @@ function isAboutToBeReplaced({ tree, rows }: QueueParts, row: RemoteRow): boolea
   return (tree.needNode(name.node).mode & 0o170000) !== 0o040000
 }
 
-/** Removes an object. If it is not the version that was deleted here, it comes back: an edit wins over a deletion. */
+/**
+ * Removes an object. If it is not the version that was deleted here, it comes back: an edit wins over a deletion. What a try
+ * of unknown outcome may still make is looked for until it cannot come any more.
+ */
 export async function removeStep(
   parts: QueueParts,
   queued: QueueRow,
@@ -54,31 +58,43 @@ export async function removeStep(
   step: StepContext,
 ): Promise<StepResult> {
   const { connector } = parts
+  const { conditionalRemove, conditionalWrite } = connector.capabilities
   const isFolder = row.type === 'folder'
-  let rev = row.rev
-  if (!isFolder && (queued.sent !== 0 || row.content === 0 || connector.capabilities.conditionalRemove === 'none')) {
+  const unsettled = queued.sent !== 0 || (!isFolder && row.content === 0)
+  // What replaces a version that is gone is refused, where the provider checks that.
+  let mayCome = unsettled && (isFolder || row.content === 0 || conditionalWrite !== 'server')
+  let { rev } = row
+  if (!isFolder && (unsettled || conditionalRemove === 'none')) {
     const entry = await connector.stat(place, 'file', step.signal)
-    if (entry === null) return gone(parts, row)
-    if (!isKnown(parts, queued, row, entry)) return comesBack(parts, row, entry)
+    if (entry === null) return gone(parts, row, mayCome)
+    if (!(await isOurs(parts, queued, row, place, entry, step.signal))) return comesBack(parts, row, entry)
+    mayCome &&= entry.rev === row.rev
     rev = entry.rev
   }
   const precondition: Precondition = isFolder ? { kind: 'any' } : { kind: 'rev', rev }
   try {
     await connector.remove(place, row.type, precondition, step.signal)
-    return gone(parts, row)
+    return gone(parts, row, mayCome)
   } catch (caught) {
     const error = CloudError.from(caught)
-    if (error.kind === 'not-found') return gone(parts, row)
+    if (error.kind === 'not-found') return gone(parts, row, mayCome)
     if (error.kind !== 'conflict' && error.kind !== 'not-empty' && error.kind !== 'is-a-folder' && error.kind !== 'not-a-folder')
       throw error
-    return lookAgain(parts, row, place, error, step)
+    return lookAgain(parts, queued, row, place, error, step)
   }
 }
 
-async function lookAgain(parts: QueueParts, row: RemoteRow, place: RemotePlace, error: CloudError, step: StepContext): Promise<StepResult> {
+async function lookAgain(
+  parts: QueueParts,
+  queued: QueueRow,
+  row: RemoteRow,
+  place: RemotePlace,
+  error: CloudError,
+  step: StepContext,
+): Promise<StepResult> {
   const entry = await parts.connector.stat(place, row.type === 'folder' ? 'folder' : 'file', step.signal)
-  if (entry === null) return gone(parts, row)
-  if (row.type !== 'folder' && entry.rev === row.rev)
+  if (entry === null) return gone(parts, row, queued.sent !== 0)
+  if (row.type !== 'folder' && (await isOurs(parts, queued, row, place, entry, step.signal)))
     throw new CloudError('unavailable', `the provider refused a removal: ${error.message}`)
   return comesBack(parts, row, entry)
 }
@@ -89,14 +105,39 @@ export async function keepFolderStep(parts: QueueParts, row: RemoteRow, place: R
   return entry === null ? gone(parts, row) : comesBack(parts, row, entry)
 }
 
-function isKnown({ connector }: QueueParts, queued: QueueRow, row: RemoteRow, entry: RemoteEntry): boolean {
+/** The version that was deleted, or what the try of unknown outcome made. */
+async function isOurs(
+  parts: QueueParts,
+  queued: QueueRow,
+  row: RemoteRow,
+  place: RemotePlace,
+  entry: RemoteEntry,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (row.content > 0 && entry.rev === row.rev) return true
-  return queued.sent !== 0 && likeness(entry, queued, connector) === 'yes'
+  const like = queued.sent === 0 ? 'no' : likeness(entry, queued, parts.connector)
+  return like === 'yes' || (like !== 'no' && (await isCopy(parts, row, place, entry, signal)))
 }
 
-function gone(parts: QueueParts, row: RemoteRow): StepResult {
-  parts.database.transaction(() => {
-    if (parts.rows.ofRemote(row.id) !== undefined) parts.ledger.gone(row.id)
+/** True if another object of the node has the same bytes. */
+async function isCopy(parts: QueueParts, row: RemoteRow, place: RemotePlace, entry: RemoteEntry, signal: AbortSignal): Promise<boolean> {
+  const { tree, places, connector } = parts
+  for (const other of tree.remotesOf(row.node)) {
+    const there = other.id === row.id || other.content === 0 || other.size !== entry.size ? undefined : places.placeOfRemote(other)
+    const original = there === undefined ? null : await connector.stat(there, 'file', signal)
+    if (there === undefined || original?.rev !== other.rev) continue
+    if (await isSameThere(parts, there, original, place, entry, signal)) return true
+  }
+  return false
+}
+
+/** @param mayCome the object is not there, but a try that was not answered may still make it */
+function gone({ database, ledger, rows, late }: QueueParts, row: RemoteRow, mayCome = false): StepResult {
+  const next = mayCome ? late.nextLook(row.id) : undefined
+  if (next !== undefined) return { kind: 'wait', until: next, reason: mayStillCome }
+  late.forget(row.id)
+  database.transaction(() => {
+    if (rows.ofRemote(row.id) !== undefined) ledger.gone(row.id)
   })
   return again
 }

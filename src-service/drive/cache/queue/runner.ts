@@ -1,13 +1,14 @@
 import { CloudError, isUnknown } from '../../../common/errors.ts'
 import { afterError } from './after-error.ts'
+import { isCopyingElsewhere } from './copy-folder.ts'
 import { decide, type Decision, type Situation } from './decide.ts'
 import { unpackHandle } from './identity.ts'
+import { isAnswer } from './late-changes.ts'
 import type { QueueParts, StepResult } from './queue-parts.ts'
 import { type QueueRow, untilWoken } from './queue-rows.ts'
 import { decideRemoval } from './remove-step.ts'
 import { areApart, type Footprint, footprintOf, footprintOfRemoval, hasRoom, type Running } from './running.ts'
 import { runStep, type Work } from './steps.ts'
-import { isSwapName } from './swap-name.ts'
 
 const mostParallel = 8
 /** Rows looked at in one turn of the loop. */
@@ -186,8 +187,8 @@ export class Runner {
       return undefined
     }
     const decision = decide(situation)
-    if (this.#isCopyingElsewhere(row, situation, decision)) {
-      ledger.doom(row.target ?? 0)
+    if (isCopyingElsewhere(this.#parts, row, situation, decision)) {
+      ledger.doomTarget(row)
       rows.settled(row.id)
       this.wake()
       return undefined
@@ -214,14 +215,6 @@ export class Runner {
       default:
         return { work: { kind: 'name', situation, decision }, footprint: footprintOf(this.#parts, situation, decision) }
     }
-  }
-
-  /** The copy of a folder that was begun is for a place where the folder is not to go any more. */
-  #isCopyingElsewhere(row: QueueRow, { name }: Situation, decision: Decision): boolean {
-    const target = row.target === null || row.sent !== 0 ? undefined : this.#parts.tree.remote(row.target)
-    if (target === undefined) return false
-    if (decision.kind === 'move-aside') return !isSwapName(target.name)
-    return target.parent !== name.parent || !target.name.equals(name.name)
   }
 
   #findForRemoval(row: QueueRow): { readonly work: Work; readonly footprint: Footprint } | undefined {
@@ -256,7 +249,7 @@ export class Runner {
   /** The provider agrees with the name. */
   #end(row: QueueRow, node: number): void {
     const { rows, ledger, quiet } = this.#parts
-    if (row.target !== null) ledger.doom(row.target)
+    ledger.doomTarget(row)
     if (row.handle !== null) rows.abandon(unpackHandle(row.handle).handle)
     rows.remove(row.id)
     this.#steps.delete(row.id)
@@ -272,7 +265,7 @@ export class Runner {
   }
 
   #launch(row: QueueRow, { work, footprint }: Look & { kind: 'start' }): void {
-    const one: Running = { ...footprint, row, stop: new AbortController(), isUnwanted: false, done: 0 }
+    const one: Running = { ...footprint, row, stop: new AbortController(), claimed: [], isUnwanted: false, done: 0 }
     this.running.set(row.id, one)
     const step = {
       signal: one.stop.signal,
@@ -283,6 +276,8 @@ export class Runner {
       },
       claim: (remote: number) => {
         one.remotes.push(remote)
+        one.claimed.push(remote)
+        this.#parts.late.begun(remote)
       },
     }
     this.#events.changed()
@@ -307,9 +302,11 @@ export class Runner {
       })
   }
 
-  #succeeded({ row }: Running, result: StepResult): void {
+  #succeeded({ row, claimed }: Running, result: StepResult): void {
     if (this.#closed) return
-    const { database, rows, clock } = this.#parts
+    const { database, rows, clock, late } = this.#parts
+    for (const remote of claimed) late.forget(remote)
+    if (result.kind === 'wait') this.#steps.delete(row.id)
     const steps = (this.#steps.get(row.id) ?? 0) + 1
     this.#steps.set(row.id, steps)
     database.transaction(() => {
@@ -332,8 +329,9 @@ export class Runner {
     })
   }
 
-  #failed({ row, node }: Running, error: CloudError): void {
-    const { database, rows, reachability, clock, log } = this.#parts
+  #failed({ row, node, claimed }: Running, error: CloudError): void {
+    const { database, rows, reachability, clock, log, late } = this.#parts
+    if (isAnswer(error)) for (const remote of claimed) late.answered(remote)
     reachability.failed(error)
     if (this.#closed) return
     database.transaction(() => {

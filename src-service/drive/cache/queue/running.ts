@@ -24,6 +24,8 @@ export interface Footprint {
 export interface Running extends Footprint {
   readonly row: QueueRow
   readonly stop: AbortController
+  /** Rows whose objects it makes or changes. */
+  readonly claimed: number[]
   /** No version is wanted by now: an upload may end. */
   isUnwanted: boolean
   done: number

@@ -81,14 +81,21 @@ async function afterRefusal(
     case 'conflict':
     case 'exists':
     case 'is-a-folder':
-      return conflictStep(parts, row, step)
+      // Of the place where a name was to be before it went elsewhere, nothing need be known.
+      return isWhereItWas(parts, situation) ? conflictStep(parts, row, step) : again
     case 'not-found':
     case 'not-a-folder':
       if (decision.kind !== 'set-attributes') return lostFolderStep(parts, situation.name.parent, error, step)
-      return isFolder(situation.node.mode) ? lostFolderStep(parts, situation.node.id, error, step) : conflictStep(parts, row, step)
+      if (isFolder(situation.node.mode)) return lostFolderStep(parts, situation.node.id, error, step)
+      return isWhereItWas(parts, situation) ? conflictStep(parts, row, step) : again
     default:
       throw error
   }
+}
+
+function isWhereItWas({ tree }: QueueParts, { name }: Situation): boolean {
+  const now = tree.nameById(name.id)
+  return now?.parent === name.parent && now.name.equals(name.name)
 }
 
 /** Ends an upload session. A provider that does not know it any more has ended it already. */

@@ -1,3 +1,5 @@
+import type { RemoteRow } from '../tree.ts'
+import { tryOf } from './ledger.ts'
 import type { QueueParts } from './queue-parts.ts'
 
 interface Pair {
@@ -31,8 +33,9 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
      FROM remote old JOIN remote new ON new.parent = @from AND new.name = old.name AND new.type = 'folder'
      WHERE old.parent = @ghost AND old.type = 'folder' AND old.node <> 0`,
   )
-  const unnamed = sql.prepare<[number], { id: number }>(
-    'SELECT id FROM remote WHERE parent = ? AND node <> 0 AND content > 0 AND NOT EXISTS (SELECT 1 FROM name WHERE name.remote = remote.id)',
+  const unnamed = sql.prepare<[number], RemoteRow>(
+    `SELECT * FROM remote WHERE parent = ? AND node <> 0 AND NOT EXISTS (SELECT 1 FROM name WHERE name.remote = remote.id)
+     AND (content > 0 OR NOT EXISTS (SELECT 1 FROM queue WHERE queue.target = remote.id))`,
   )
   const leftBehind = sql.prepare<[number], { name: number }>(
     'SELECT name.id AS name FROM remote JOIN name ON name.remote = remote.id WHERE remote.parent = ?',
@@ -55,7 +58,7 @@ export function switchFolders(parts: QueueParts, queueId: number, oldRow: number
     changedAt.run(clock.now(), from)
     // What could not be copied goes by itself now.
     for (const row of leftBehind.all(ghost)) rows.wantName(row.name, 0)
-    for (const row of [...unnamed.all(from), ...unnamed.all(ghost)]) rows.doom(row.id)
+    for (const row of [...unnamed.all(from), ...unnamed.all(ghost)]) rows.doom(row.id, row.content === 0 ? tryOf(row) : undefined)
     return below
   }
 

@@ -22,12 +22,14 @@ export async function uploadStep(
 ): Promise<StepResult> {
   const source = await openSource(parts, situation.node, step.signal)
   if (source === undefined) return baseGoneStep(parts, row, situation, step)
-  const outcome = { overtaken: false }
+  // Without its last byte nothing can have been completed. Those of a session may be there from an earlier try.
+  const outcome = { overtaken: false, mayBeWhole: source.size === 0 || row.handle !== null }
   let session: string | null = null
   const watched: UploadSource = {
     size: source.size,
     read: async (start, end, signal) => {
       if (step.isUnwanted()) throw new CloudError('cancelled', 'the file was removed')
+      outcome.mayBeWhole ||= end === source.size
       try {
         return await source.read(start, end, signal)
       } catch (caught) {
@@ -36,8 +38,9 @@ export async function uploadStep(
       }
     },
   }
+  let sending: Sending | undefined
   try {
-    const sending = begin(parts, row, source, over)
+    sending = begin(parts, row, source, over)
     if (sending === undefined) return again
     step.claim(sending.target)
     const entry = await send(parts, row, sending, watched, step, (packed) => {
@@ -50,6 +53,7 @@ export async function uploadStep(
     return again
   } catch (caught) {
     abandonIfUnwanted(parts, row, session)
+    if (sending !== undefined && !outcome.mayBeWhole) parts.late.answered(sending.target)
     if (!outcome.overtaken) throw caught
     // The source gave up before its last byte, so nothing can have been completed.
     parts.database.transaction(() => forgetTry(parts, row.id))

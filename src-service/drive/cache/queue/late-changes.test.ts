@@ -1,0 +1,176 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
+import { calls, cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
+
+afterEach(end)
+
+const flat = (): FakeCloud => new FakeCloud({ move: 'object', realFolders: false })
+
+/** From now on these changes get no answer; `arrive` lets them be done, which is long after. */
+function holdBack(...changes: string[]): { readonly held: string[]; readonly arrive: () => void } {
+  const held: string[] = []
+  let arrive: () => void = () => undefined
+  const arrived = new Promise<void>((resolve) => (arrive = resolve))
+  cloud.late = ({ operation, path }) => {
+    const change = `${operation} ${path}`
+    if (!changes.includes(change) || held.includes(change)) return undefined
+    held.push(change)
+    return arrived
+  }
+  return { held, arrive: () => arrive() }
+}
+
+/** Until the queue has looked for it once more, and has not found it. */
+async function lookedFor(path: string): Promise<void> {
+  const before = calls('stat').length
+  await expect.poll(() => calls('stat').slice(before), { timeout: 5000 }).toContain(`stat ${path}`)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+describe.each([
+  ['the answer is lost', false],
+  ['the process dies', true],
+])('a change that is done after it was looked for, where %s', (_how, dies) => {
+  const fate = async (): Promise<void> => {
+    if (dies) await rig.crash()
+  }
+
+  test('a removed file does not come back', async () => {
+    await start()
+    const { held, arrive } = holdBack('write a')
+    await rig.write('a', '1')
+    await expect.poll(() => held).toHaveLength(1)
+    await fate()
+    rig.remove('a')
+    await lookedFor('a')
+    arrive()
+    await rig.drain()
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({})
+    expect(rig.paths()).toEqual([])
+    expect(rig.alerts).toEqual([])
+  })
+
+  test('a file that was removed before the answer could come does not come back', async () => {
+    await start()
+    const { held, arrive } = holdBack('write a')
+    await rig.write('a', '1')
+    await expect.poll(() => held).toHaveLength(1)
+    rig.remove('a')
+    await fate()
+    await lookedFor('a')
+    arrive()
+    await rig.drain()
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({})
+    expect(rig.paths()).toEqual([])
+  })
+
+  test.each([undefined, '0'])('a newer version is no conflict with the late one, replacing %s', async (first) => {
+    await start()
+    if (first !== undefined) cloud.put('a', first)
+    await rig.refresh()
+    const { held, arrive } = holdBack('write a')
+    await rig.write('a', '1')
+    await expect.poll(() => held).toHaveLength(1)
+    await fate()
+    await lookedFor('a')
+    await rig.write('a', 'newer')
+    await lookedFor('a')
+    arrive()
+    await rig.drain()
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({ a: 'newer' })
+    expect(rig.paths()).toEqual(['a'])
+    expect(rig.alerts).toEqual([])
+  })
+
+  test('a removed folder does not come back', async () => {
+    await start()
+    const { held, arrive } = holdBack('makeFolder d')
+    rig.mkdir('d')
+    await expect.poll(() => held).toHaveLength(1)
+    rig.remove('d')
+    await fate()
+    await expect.poll(() => calls('remove')).toContain('remove d')
+    arrive()
+    await rig.drain()
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({})
+    expect(rig.paths()).toEqual([])
+  })
+
+  test('copies of a folder that went on are removed', async () => {
+    await start(flat())
+    cloud.put('d/one', '1')
+    cloud.put('d/deep/two', '2')
+    await rig.refreshAll()
+    const { held, arrive } = holdBack('copy d/one e/one')
+    rig.rename('d', 'e')
+    await expect.poll(() => held).toHaveLength(1)
+    await fate()
+    rig.rename('e', 'f')
+    await lookedFor('e/one')
+    arrive()
+    await rig.drain()
+    await rig.refreshAll()
+    expect(cloud.dump()).toEqual({ 'f/': '', 'f/deep/': '', 'f/deep/two': '2', 'f/one': '1' })
+    expect(rig.paths()).toEqual(['f/', 'f/deep/', 'f/deep/two', 'f/one'])
+    expect(rig.alerts).toEqual([])
+  })
+
+  test('folders that are exchanged, and then moved on, leave nothing under a name of our own', async () => {
+    await start(flat())
+    cloud.put('x/in', 'was x')
+    cloud.put('y/in', 'was y')
+    await rig.refreshAll()
+    const swaps: string[] = []
+    let arrive: () => void = () => undefined
+    const arrived = new Promise<void>((resolve) => (arrive = resolve))
+    cloud.late = ({ operation, path }) => {
+      if (operation !== 'copy' || !path.includes('.cloudmoor-swap-') || swaps.length > 0) return undefined
+      swaps.push(path.split(' ')[1] ?? '')
+      return arrived
+    }
+    rig.exchange('x', 'y')
+    await expect.poll(() => swaps).toHaveLength(1)
+    await fate()
+    rig.exchange('x', 'y')
+    await lookedFor(swaps[0] ?? '')
+    arrive()
+    await rig.drain()
+    await rig.refreshAll()
+    expect(cloud.text('x/in')).toBe('was x')
+    expect(cloud.text('y/in')).toBe('was y')
+    expect(Object.keys(cloud.dump()).filter((path) => path.includes('swap'))).toEqual([])
+    expect(rig.paths()).toEqual(['x/', 'x/in', 'y/', 'y/in'])
+  })
+
+  test('a copy of a version that was replaced meanwhile is replaced too', async () => {
+    await start(flat())
+    cloud.put('d/one', '1', { mtime: { sec: 1_700_000_000, nsec: 123_456_789 } })
+    await rig.refreshAll()
+    const { held, arrive } = holdBack('copy d/one e/one')
+    rig.rename('d', 'e')
+    await expect.poll(() => held).toHaveLength(1)
+    arrive()
+    await fate()
+    cloud.put('d/one', 'newer', { mtime: { sec: 1_700_000_001, nsec: 123_456_789 } })
+    await rig.drain()
+    await rig.refreshAll()
+    expect(cloud.text('e/one') ?? cloud.text('d/one')).toBe('newer')
+    expect(Object.values(await rig.dump()).filter((text) => text !== '')).toEqual(['newer'])
+  })
+})
+
+test('a file that is removed before its last byte was sent is not waited for', async () => {
+  await start(new FakeCloud(), { deadlines: { metadataMs: 60_000, readMs: 5000, writeMs: 5000 } })
+  cloud.fault = ({ operation }) => {
+    if (operation === 'part0') rig.remove('a')
+    return undefined
+  }
+  await rig.write('a', 'two halves')
+  await expect.poll(() => calls('part0')).toHaveLength(1)
+  await rig.drain(2000)
+  expect(cloud.dump()).toEqual({})
+})
