@@ -14,7 +14,7 @@ import { Installation, signal } from '../support/installation.ts'
 import { isProof, random, randomInt } from '../support/random.ts'
 import { compile, Exerciser } from './exerciser.ts'
 
-const rounds = isProof ? 200 : 8
+const rounds = isProof ? 200 : 6
 const limit = { timeout: isProof ? 3_600_000 : 300_000 }
 let scratch: string
 let program: string
