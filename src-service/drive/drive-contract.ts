@@ -1,6 +1,6 @@
 import type { DriveStatus, FileStatus, ProviderMetrics, Transfer } from '../common/drive-state.ts'
 import type { DriveCall, DriveCalls } from '../common/frames/drive-calls.ts'
-import type { Filesystem } from './vfs/filesystem.ts'
+import type { Commit, Filesystem, Maybe } from './vfs/filesystem.ts'
 import type { Notifier } from './cache/notifier.ts'
 import type { RequestLog } from './cache/request-log.ts'
 
@@ -9,6 +9,8 @@ export interface Drive {
   readonly mountId: string
   readonly filesystem: Filesystem
   readonly requestLog: RequestLog
+  /** Does a change for somebody else than the kernel, in one transaction, and tells the kernel of it. */
+  readonly change: <T>(change: Maybe<Commit<T>>, places: readonly { readonly parent: number; readonly name: Buffer }[]) => Promise<T>
   /** The kernel connection that is to be told of changes; null when there is none. */
   setNotifier(notifier: Notifier | null): void
   /**

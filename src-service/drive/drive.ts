@@ -27,6 +27,8 @@ import { PathLengths } from './path-lengths.ts'
 import { ProviderSpace } from './provider-space.ts'
 import { FileStates } from './tasks/file-states.ts'
 import { Paths } from './tasks/paths.ts'
+import { changeNames } from './tasks/task-parts.ts'
+import type { TaskParts } from './tasks/task-parts.ts'
 import { openTasks } from './tasks/tasks.ts'
 import { shareOf } from './rate-share.ts'
 import { SessionJanitor } from './session-janitor.ts'
@@ -154,20 +156,18 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const paths = new Paths(tree, listings)
   const states = new FileStates({ paths, contents, queue, connector })
   const { settings, onChange } = parts
-  const tasks = openTasks(
-    {
-      ...{ database, tree, contents, listings, queue, filesystem, paths, states, onChange },
-      notifier: () => notifier,
-      settings: { ...settings, folder: options.folder },
-    },
-    systemClock,
-    (message, reason) => options.log('warn', message, { reason }),
-  )
+  const taskParts: TaskParts = {
+    ...{ database, tree, contents, listings, queue, filesystem, paths, states, onChange },
+    notifier: () => notifier,
+    settings: { ...settings, folder: options.folder },
+  }
+  const tasks = openTasks(taskParts, systemClock, (message, reason) => options.log('warn', message, { reason }))
 
   return {
     mountId: options.mountId,
     filesystem,
     requestLog: openRequestLog(database),
+    change: (change, places) => changeNames(taskParts, change, places),
     rate: shareOf(connector.limiter, reachability),
     setNotifier(next) {
       notifier = next

@@ -29,7 +29,17 @@ async function scratch(all: AsyncDisposableStack): Promise<string> {
 
 async function openDoor(all: AsyncDisposableStack, folder: string) {
   const { filesystem, requestLog } = openJournaled(folder)
-  const door = await openDavDoor({ filesystem, requestLog, uid: 0, gid: 0, token, port: 0, readMs: 5000, log: () => undefined })
+  const door = await openDavDoor({
+    filesystem,
+    requestLog,
+    uid: 0,
+    gid: 0,
+    token,
+    port: 0,
+    readMs: 5000,
+    underWay: new Set(),
+    log: () => undefined,
+  })
   all.defer(() => door.close())
   const url = (path: string) => `http://127.0.0.1:${door.port}${path}`
   const ask = (method: string, path: string, more: { readonly headers?: Record<string, string>; readonly body?: string } = {}) =>

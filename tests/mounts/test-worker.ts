@@ -32,6 +32,7 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
     mountId: options.mountId,
     filesystem: wrong['poison'] === true ? poisoned(filesystem) : filesystem,
     requestLog,
+    change: () => Promise.reject(new Error('not in this test')),
     setNotifier: () => {},
     setSecrets: () => {},
     tookOver: () => {},

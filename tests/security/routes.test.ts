@@ -62,6 +62,8 @@ interface Route {
   readonly body: object | null
   /** Null = no method of the contract. */
   readonly method: DescMethod | null
+  /** It is about the mount that the narrow grant does not cover, and no method. */
+  readonly content?: true
   /** Least role; null = anyone. */
   readonly role: string | null
 }
@@ -77,8 +79,14 @@ async function allRoutes(): Promise<Route[]> {
     return [connect, { ...common, ...restOf(method) }]
   })
   const plain = (path: string, role: string | null): Route => ({ verb: 'GET', path, body: null, method: null, role })
+  const content = (verb: string, role: string, body: object | null): Route => ({
+    ...{ verb, path: '/api/v1/mounts/outside/content/x', body, method: null, content: true, role },
+  })
   return [
     ...contract,
+    content('GET', 'read-only', null),
+    content('HEAD', 'read-only', null),
+    content('PUT', 'operator', {}),
     plain('/api/v1/health', null),
     plain('/readyz', null),
     plain('/openapi.json', 'read-only'),
@@ -167,7 +175,7 @@ async function rowOf(route: Route, strangers: TestService): Promise<string[]> {
   const lower = route.role === 'admin' ? 'operator' : route.role === 'operator' ? 'read-only' : null
   const { mountField, providerField, wholeGrant, filtered } =
     route.method === null ? { mountField: '', providerField: '', wholeGrant: false, filtered: false } : getOption(route.method, policy)
-  const about = mountField !== '' || providerField !== ''
+  const about = mountField !== '' || providerField !== '' || route.content === true
   const otherMount = async () => {
     if (open || !(about || wholeGrant || filtered || route.role === 'admin')) return '–'
     const answer = await ask(route, bearer('narrow'))

@@ -93,6 +93,10 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       await table.get(id)
       return fake.answers[call] ?? null
     },
+    contents: async (id) => {
+      await table.get(id)
+      return null
+    },
     probe: (account, remoteRoot, signal) => fake.onProbe(account, remoteRoot, signal),
     browse: () => Promise.resolve({ entries: [{ name: 'a', folder: true, size: 0, modifiedAt: null }], truncated: false }),
     diagnose: () => Promise.resolve([{ name: 'fuse-device', result: 'failure', detail: '/dev/fuse is missing', hint: 'modprobe fuse' }]),

@@ -16,6 +16,8 @@ export interface Methods {
   attach: { params: AttachDrive; result: Nothing }
   /** Serves the drive on a port of the loopback interface (0 = any) to whoever knows the token, until it is detached. */
   serve: { params: OfMount & { readonly port: number; readonly token: string }; result: { readonly port: number } }
+  /** Serves contents of files by HTTP on a unix socket, to this service alone. */
+  contents: { params: OfMount; result: { readonly socket: string } }
   /** Stops serving; unanswered requests stay in memory. */
   detach: { params: OfMount; result: Nothing }
   /** Persists and closes the drive. */

@@ -1,4 +1,3 @@
-import type { Message } from '@bufbuild/protobuf'
 import type { ContextValues } from '@connectrpc/connect'
 import type { CloudError } from '../../common/errors.ts'
 import type { Audit, AuditFact } from '../users/audit.ts'
@@ -9,9 +8,9 @@ import { reasonOf } from './wire-errors.ts'
 /** What one call leaves in the audit log. */
 export interface CallAudit {
   /** Before a change: rejects if it cannot be recorded, and then nothing is done. */
-  begin(values: ContextValues, action: string, policy: MethodPolicy, request: Message): Promise<void>
+  begin(values: ContextValues, action: string, policy: MethodPolicy, request: object): Promise<void>
   /** After it. @param failure null = it was done */
-  end(values: ContextValues, action: string, policy: MethodPolicy, request: Message | null, failure: CloudError | null): Promise<void>
+  end(values: ContextValues, action: string, policy: MethodPolicy, request: object | null, failure: CloudError | null): Promise<void>
   /** Somebody was turned away before anything was done. */
   refused(values: ContextValues, action: string, failure: CloudError): void
 }
@@ -56,7 +55,7 @@ export function createCallAudit(audit: Audit): CallAudit {
   }
 }
 
-function factOf(values: ContextValues, action: string, policy: MethodPolicy | null, request: Message | null, result: string): AuditFact {
+function factOf(values: ContextValues, action: string, policy: MethodPolicy | null, request: object | null, result: string): AuditFact {
   return {
     principal: values.get(principalKey)?.name ?? 'nobody',
     origin: values.get(arrivalKey).address,
@@ -70,7 +69,7 @@ function factOf(values: ContextValues, action: string, policy: MethodPolicy | nu
   }
 }
 
-/** Ids and names say what a call is about; nothing else of a request is kept: it may be a secret. */
+/** Ids, names and paths say what a call is about; nothing else of a request is kept: it may be a secret. */
 function targetOf(request: object): string {
   for (const value of [request, ...(Object.values(request) as unknown[])]) {
     if (typeof value !== 'object' || value === null) continue
@@ -78,8 +77,15 @@ function targetOf(request: object): string {
       const text: unknown = Reflect.get(value, field)
       if (typeof text === 'string' && text !== '') return nameOrNothing(text)
     }
+    const path: unknown = Reflect.get(value, 'path')
+    if (typeof path === 'string' && path !== '') return pathOrNothing(path)
   }
   return ''
+}
+
+/** A path below a mount; what no path is so long as is none. */
+function pathOrNothing(path: string): string {
+  return path.length > 1024 || /\p{Cc}/u.test(path) ? '' : path
 }
 
 /** What cannot be the name of anything is not kept: people paste secrets into the wrong field. */

@@ -18,7 +18,7 @@ export interface ListenerLimits {
   readonly streamsPerConnection: number
   /** Milliseconds for the first bytes, and for the headers of a request. */
   readonly headersMs: number
-  /** Milliseconds for a whole request (not its answer). */
+  /** Milliseconds for a whole request (not its answer), and in HTTP/2 without any sign of life while it is incomplete. */
   readonly requestMs: number
 }
 
@@ -44,7 +44,8 @@ export function serveConnections<Who extends object>(
   const http1 = createHttp1({
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: limits.headersMs,
-    requestTimeout: limits.requestMs,
+    // Own timers, see limitBody: some bodies may take as long as they take.
+    requestTimeout: 0,
     connectionsCheckingInterval: Math.min(1000, limits.headersMs),
   })
   // It never listens itself, but only then does it watch over slow clients.
@@ -66,8 +67,12 @@ export function serveConnections<Who extends object>(
   http2.on('request', (request, response) => serve(request, response, owners.get(request.stream.session ?? request)))
 
   function serve(request: Request, response: Response, who: Who | undefined): void {
-    if (who === undefined) request.destroy()
-    else handle(request, response, who)
+    if (who === undefined) {
+      request.destroy()
+      return
+    }
+    limitBody(request, limits.requestMs)
+    handle(request, response, who)
   }
 
   function serveAs(protocol: 'http1' | 'http2', socket: Socket, who: Who): void {
@@ -101,4 +106,28 @@ export function serveConnections<Who extends object>(
       clearTimeout(cut)
     },
   }
+}
+
+const bodyTimers = new WeakMap<Request, NodeJS.Timeout>()
+
+/** Cuts a request whose body takes too long. */
+function limitBody(request: Request, milliseconds: number): void {
+  if ('stream' in request) {
+    request.stream.setTimeout(milliseconds, () => {
+      if (!request.complete) request.stream.close()
+    })
+    return
+  }
+  const { socket } = request
+  const timer = setTimeout(() => {
+    if (!request.complete) socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n', () => socket.destroy())
+  }, milliseconds)
+  bodyTimers.set(request, timer)
+  request.once('close', () => clearTimeout(timer))
+}
+
+/** From here on whoever reads the body watches over it. */
+export function takeTime(request: Request): void {
+  if ('stream' in request) request.stream.setTimeout(0)
+  else clearTimeout(bodyTimers.get(request))
 }

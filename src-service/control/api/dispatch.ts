@@ -5,6 +5,8 @@ import type { Log } from '../../common/telemetry/log.ts'
 import { unknownVisitor } from './call.ts'
 import type { Visitor } from './call.ts'
 import type { Request, Response } from './connections.ts'
+import type { ContentsGateway } from './contents/contents-gateway.ts'
+import { readContentsPath } from './contents/contents-path.ts'
 import type { Guard } from './guard-calls.ts'
 import { servePlain } from './plain-routes.ts'
 import type { PlainRoute } from './plain-routes.ts'
@@ -20,6 +22,7 @@ interface DispatcherOptions {
   readonly services: readonly (RestService & { readonly add: (router: ConnectRouter) => unknown })[]
   /** By path. */
   readonly plain: ReadonlyMap<string, PlainRoute>
+  readonly contents: ContentsGateway
   readonly guard: Guard
   /** Aborted with the error that every call at work then ends with. */
   readonly ending: AbortSignal
@@ -28,7 +31,7 @@ interface DispatcherOptions {
 type Dispatcher = (request: Request, response: Response, visitor: Visitor) => void
 
 /** Hands each request to the protocol that it speaks. */
-export function createDispatcher({ log, services, plain, guard, ending }: DispatcherOptions): Dispatcher {
+export function createDispatcher({ log, services, plain, contents, guard, ending }: DispatcherOptions): Dispatcher {
   const visitors = new WeakMap<object, Visitor>()
   const visitorOf = (request: object) => visitors.get(request) ?? unknownVisitor
   const rest = createRestGateway({ services, guard, log, maxRequestBytes, ending })
@@ -46,7 +49,9 @@ export function createDispatcher({ log, services, plain, guard, ending }: Dispat
     visitors.set(request, visitor)
     const path = (request.url ?? '').split('?', 1)[0] ?? ''
     const route = plain.get(path)
+    const target = readContentsPath(path)
     if (route !== undefined) void servePlain(route, guard, request, response, visitor)
+    else if (target !== null) contents(request, response, visitor, target)
     else if (path.startsWith('/api/')) rest(request, response, visitor)
     else {
       try {

@@ -1,4 +1,5 @@
 import type { DescMethod, Message } from '@bufbuild/protobuf'
+import type { IncomingHttpHeaders } from 'node:http'
 import { Code, ConnectError } from '@connectrpc/connect'
 import type {
   ContextValues,
@@ -46,8 +47,23 @@ export interface Guard {
   readonly gate: (context: HandlerContext) => void
   /** The error that the client of a call sees that failed outside of its method; recorded. @param method null = none was found */
   readonly refuse: (values: ContextValues, method: DescMethod | null, caught: unknown) => ConnectError
+  /** Around the work of a route that is no method of the contract: the same checks and records, by a policy of its own. */
+  readonly enter: <T>(call: PlainCall, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
   /** Around the method: checks the request against the rules of its fields, sets the deadline, counts streams, records. */
   readonly interceptor: Interceptor
+}
+
+/** A call of a route that is no method of the contract. */
+export interface PlainCall {
+  /** Gets the correlation id. */
+  readonly values: ContextValues
+  readonly headers: IncomingHttpHeaders
+  /** For log, metrics and audit. */
+  readonly name: string
+  readonly policy: MethodPolicy
+  /** What it is about, for the policy and the audit. */
+  readonly about: object
+  readonly signal: AbortSignal
 }
 
 /**
@@ -79,12 +95,12 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     return { ...request, message: checked() }
   }
 
-  function record(values: ContextValues, method: DescMethod | null, started: number, error: CloudError): void {
+  function record(values: ContextValues, name: string | null, started: number, error: CloudError): void {
     values.set(failedKey, true)
-    calls.count(method === null ? 'none' : nameOf(method), reasonOf(error), performance.now() - started)
+    calls.count(name ?? 'none', reasonOf(error), performance.now() - started)
     const level = error.kind === 'internal' || error.kind === 'io' || error.kind === 'damaged' ? 'error' : 'info'
     const fields = {
-      ...(method === null ? {} : { method: nameOf(method) }),
+      ...(name === null ? {} : { method: name }),
       principal: principalName(values),
       milliseconds: since(started),
       error,
@@ -102,7 +118,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
       if (!(reason instanceof ConnectError) || values.get(failedKey) || isEnd(reason.code)) return
       // A message that cannot be read is the client's fault, not ours.
       if (reason.rawMessage.startsWith('parse binary')) Object.assign(reason, { code: Code.InvalidArgument })
-      record(values, method, started, withoutContents(fromLibrary(reason)))
+      record(values, nameOf(method), started, withoutContents(fromLibrary(reason)))
       reason.details.push(...toWireError(fromLibrary(reason), correlationId).details)
       reason.metadata.set(correlationHeader, correlationId)
     })
@@ -115,9 +131,36 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
 
   function refuse(values: ContextValues, method: DescMethod | null, caught: unknown): ConnectError {
     const error = caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)
-    record(values, method, performance.now(), error)
+    record(values, method === null ? null : nameOf(method), performance.now(), error)
     audit.refused(values, method === null ? 'request' : nameOf(method), error)
     return describe(error, values.get(correlationKey))
+  }
+
+  async function enter<T>({ values, headers, name, policy, about, signal: client }: PlainCall, work: (signal: AbortSignal) => Promise<T>) {
+    const correlationId = readCorrelationId(headers[correlationHeader])
+    values.set(correlationKey, correlationId)
+    const started = performance.now()
+    const principal = values.get(principalKey)
+    const signal = deadlineOf(policy, client, principal?.ended ?? null)
+    async function run(): Promise<T> {
+      try {
+        admitCaller(principal, policy)
+        if (principal === null) throw new CloudError('internal', 'a call without a principal')
+        if (principal.scope.kind !== 'all') await refreshGrants(signal)
+        admitRequest(principal, grants.sightOf(principal), policy, about)
+        await audit.begin(values, name, policy, about)
+        const result = await work(signal)
+        await audit.end(values, name, policy, about, null)
+        calls.count(name, 'OK', performance.now() - started)
+        return result
+      } catch (caught) {
+        const error = normalise(caught, signal)
+        await audit.end(values, name, policy, about, error)
+        record(values, name, started, error)
+        throw describe(error, correlationId)
+      }
+    }
+    return withCorrelation(correlationId, run)
   }
 
   const interceptor: Interceptor = (next) => (request) => {
@@ -129,7 +172,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
 
     function fail(caught: unknown, signal: AbortSignal): never {
       const error = normalise(caught, signal)
-      record(values, request.method, started, error)
+      record(values, nameOf(request.method), started, error)
       throw describe(error, correlationId)
     }
 
@@ -179,7 +222,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     return withCorrelation(correlationId, run)
   }
 
-  return { gate, refuse, interceptor }
+  return { gate, refuse, enter, interceptor }
 }
 
 function describe(error: CloudError, correlationId: string): ConnectError {

@@ -19,7 +19,7 @@ import type { Role } from '../users/principal.ts'
 import { openListener } from './listener.ts'
 import type { Listener } from './connections.ts'
 import type { ListenerOptions } from './listener.ts'
-import { descriptorOf } from './peer.ts'
+import { descriptorOf } from '../../common/native/descriptor-of.ts'
 
 let folder: string
 let options: ListenerOptions

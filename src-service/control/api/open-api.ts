@@ -23,6 +23,7 @@ import { systemClock } from '../../common/clock.ts'
 import { ServerReflection } from '../../../proto/gen/grpc/reflection/v1/reflection_pb.js'
 import { ServerReflection as ServerReflectionAlpha } from '../../../proto/gen/grpc/reflection/v1alpha/reflection_pb.js'
 import { CloudError } from '../../common/errors.ts'
+import { descriptorOf } from '../../common/native/descriptor-of.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import type { Configuration } from '../config/configuration.ts'
@@ -40,6 +41,7 @@ import { auditHandler } from './audit-handler.ts'
 import { browseHandler } from './browse-handler.ts'
 import { bySocket, unknownVisitor } from './call.ts'
 import { cacheHandler } from './cache-handler.ts'
+import { createContentsGateway } from './contents/contents-gateway.ts'
 import { conflictHandler } from './conflict-handler.ts'
 import { configHandler } from './config-handler.ts'
 import { createOnce } from './create-once.ts'
@@ -64,7 +66,6 @@ import { CallMetrics } from './metrics/call-metrics.ts'
 import { MetricSamples } from './metrics/metric-samples.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { mountHandler } from './mount-handler.ts'
-import { descriptorOf } from './peer.ts'
 import { plainRoutes } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
@@ -139,7 +140,8 @@ export async function openApi(parts: ApiParts): Promise<Api> {
     audit: createCallAudit(parts.audit),
   })
   const plain = plainRoutes((sight) => samples.take().then((sample) => prometheusText(sample, calls, sight)), grants)
-  const serve = createDispatcher({ log: parts.log, services: routes, plain, guard, ending: ending.signal })
+  const contents = createContentsGateway({ mounts: parts.mounts, guard, log: parts.log, ending: ending.signal })
+  const serve = createDispatcher({ log: parts.log, services: routes, plain, contents, guard, ending: ending.signal })
 
   const settings = parts.web ?? noWeb
   const serveWeb = (request: Request, response: Response) => {

@@ -57,6 +57,7 @@ type ServiceReason =
   | 'HOME_IN_USE'
   | 'DATABASE_NEWER'
   | 'TOO_MANY_STREAMS'
+  | 'RANGE_NOT_SATISFIABLE'
   | AccessReason
 
 /** Reasons that `CloudError.code` may name, with the status where it is not that of the kind. */
@@ -82,6 +83,7 @@ const serviceReasons: Readonly<Record<ServiceReason & ReasonName, Code | null>> 
   DATABASE_NEWER: Code.FailedPrecondition,
   SHUTTING_DOWN: Code.Unavailable,
   TOO_MANY_STREAMS: Code.ResourceExhausted,
+  RANGE_NOT_SATISFIABLE: null,
   VAULT_LOCKED: Code.FailedPrecondition,
   VAULT_KEY: null,
   LAST_SLOT: null,

@@ -6,7 +6,8 @@ import type { WorkerPool } from './worker-pool.ts'
 const openMs = 120_000
 const exitMs = 15_000
 
-type Call = <M extends Method>(method: M, params: Methods[M]['params'], deadlineMs: number) => Promise<Methods[M]['result']>
+/** Asks the worker of one drive. */
+export type CallDrive = <M extends Method>(method: M, params: Methods[M]['params'], deadlineMs: number) => Promise<Methods[M]['result']>
 
 /**
  * Opens the drive of a mount that is not mounted, for as long as `work` takes: to count what it has not uploaded, to upload it,
@@ -17,11 +18,11 @@ export async function withDrive<T>(
   open: OpenDrive,
   signal: AbortSignal,
   never: () => T,
-  work: (call: Call) => Promise<T>,
+  work: (call: CallDrive) => Promise<T>,
 ): Promise<T> {
   if (!(await exists(open.folder))) return never()
   const worker = await parts.pool.take()
-  const call: Call = (method, params, deadlineMs) => worker.link.call(method, params, { deadlineMs, signal })
+  const call: CallDrive = (method, params, deadlineMs) => worker.link.call(method, params, { deadlineMs, signal })
   const seat = await parts.join(rateUser(open.mountId, call))
   worker.listen({ onEvent: (event) => hear(seat, event), onLost: () => {} })
   try {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { CacheUse, Condition, DriveMetrics, FileStatus, QueueCounts, Transfer } from '../../common/drive-state.ts'
 import type { Account, AccountProber } from '../providers/account.ts'
 import type { DriveCalls } from '../../common/frames/drive-calls.ts'
@@ -37,6 +38,8 @@ export interface MountManager extends AccountProber {
     params: DriveCalls[C]['params'],
     signal: AbortSignal,
   ): Promise<DriveCalls[C]['result'] | null>
+  /** Lets `work` speak HTTP with what a drive serves contents of files on: GET, HEAD and PUT of paths. Null: the mount was never up. */
+  contents<T>(id: string, signal: AbortSignal, work: (connection: Socket) => Promise<T>): Promise<T | null>
   /** One folder of an account, at most `limit` entries. */
   browse(account: Account, path: string, limit: number, signal: AbortSignal): Promise<FolderPage>
   /** What is missing on this machine for mounting. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { QueueCounts } from '../../common/drive-state.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Method, Methods } from '../../common/frames/messages.ts'
@@ -11,6 +12,7 @@ import type { AccountBrowser } from './account-prober.ts'
 import { AccountRates, type RateUser } from './account-rates.ts'
 import { type AdoptedMount, adoptWorkers } from './adopt-workers.ts'
 import { withDrive } from './borrowed-drive.ts'
+import { withContents } from './connect-contents.ts'
 import { diagnose } from './diagnose.ts'
 import { ManagedMount, type ManagedMountHost } from './managed-mount.ts'
 import type { Mount, MountEvent, MountManager, MountPatch, MountSpec } from './mount-manager-contract.ts'
@@ -209,6 +211,10 @@ class Mounts implements ServiceMounts {
     return answer
   }
 
+  contents<T>(id: string, signal: AbortSignal, work: (connection: Socket) => Promise<T>): Promise<T | null> {
+    return this.#use<T | null>(this.#mount(id), signal, () => null, withContents(this.#parts.host.native, id, work))
+  }
+
   probe(...args: Parameters<MountManager['probe']>): ReturnType<MountManager['probe']> {
     return this.#parts.accounts.probe(...args)
   }
@@ -312,11 +318,11 @@ class Mounts implements ServiceMounts {
     never: () => T,
     deadlineMs = askMs,
   ): Promise<Methods[M]['result'] | T> {
-    if (!mount.isAtRest) return mount.supervisor.call(method, params, deadlineMs, signal)
-    return this.#borrow<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, deadlineMs))
+    return this.#use<Methods[M]['result'] | T>(mount, signal, never, (call) => call(method, params, deadlineMs))
   }
 
-  async #borrow<T>(mount: ManagedMount, signal: AbortSignal, never: () => T, work: Parameters<typeof withDrive<T>>[4]): Promise<T> {
+  async #use<T>(mount: ManagedMount, signal: AbortSignal, never: () => T, work: Parameters<typeof withDrive<T>>[4]): Promise<T> {
+    if (!mount.isAtRest) return work((method, params, deadlineMs) => mount.supervisor.call(method, params, deadlineMs, signal))
     const plan = await mount.plan()
     const join = (user: RateUser) => this.#rates.join(mount.record.providerId, plan.open.requestsPerSecond, user)
     return withDrive({ pool: this.#parts.host.pool, join }, plan.open, signal, never, work)
@@ -331,13 +337,7 @@ class Mounts implements ServiceMounts {
     const { id: mountId } = mount.record
     const nothing = { files: 0, bytes: 0, parked: 0, uploading: 0 }
     if (waitMs > 0) {
-      if (!mount.isAtRest) return mount.supervisor.call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs, signal)
-      return this.#borrow(
-        mount,
-        signal,
-        () => nothing,
-        (call) => call('drain', { mountId, timeoutMs: waitMs }, waitMs + askMs),
-      )
+      return this.#ask(mount, 'drain', { mountId, timeoutMs: waitMs }, signal, () => nothing, waitMs + askMs)
     }
     return this.#ask(mount, 'status', { mountId }, signal, () => ({ queue: nothing })).then(({ queue }) => queue)
   }

@@ -22,6 +22,8 @@ export interface DavDoorOptions {
   /** 0: any that is free. */
   readonly port: number
   readonly readMs: number
+  /** Names of uploads under way, of everybody who serves this drive. */
+  readonly underWay: Set<string>
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
 }
 
@@ -59,7 +61,8 @@ class Door {
     this.#options = options
     this.#changes = new Changes(options.requestLog)
     const caller = { uid: options.uid, gid: options.gid, pid: process.pid }
-    this.#files = new DavFiles({ filesystem: options.filesystem, changes: this.#changes, caller, readMs: options.readMs })
+    const { filesystem, readMs, underWay } = options
+    this.#files = new DavFiles({ filesystem, changes: this.#changes, caller, readMs, underWay })
     this.#expected = digest(`Bearer ${options.token}`)
   }
 
@@ -97,7 +100,7 @@ class Door {
       case 'PUT': {
         const mtime = Number.parseInt(String(request.headers['x-oc-mtime'] ?? ''), 10)
         const known = Number.isFinite(mtime)
-        const outcome = await this.#files.put(await targetOf(filesystem, names), request, known ? mtime : null)
+        const { outcome } = await this.#files.put(await targetOf(filesystem, names), request, known ? mtime : null)
         answer.writeHead(outcome === 'created' ? 201 : 204, known ? { 'x-oc-mtime': 'accepted' } : {}).end()
         return
       }

@@ -1,30 +1,41 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { CloudError } from '../../common/errors.ts'
-import type { Attributes, Caller, Filesystem } from '../vfs/filesystem.ts'
+import type { Attributes, Caller, Commit, Filesystem, Maybe } from '../vfs/filesystem.ts'
+import { checkRead, checkWrite, etagOf, isKnown, mayBePartial } from './conditions.ts'
 import { isFile, type Target } from './dav-tree.ts'
-import type { Changes } from './run-change.ts'
 
 const pieceSize = 2 ** 20
 const readOnly = { flags: 0, killPrivileges: false }
 /** O_WRONLY | O_CREAT | O_EXCL */
 const writeNew = { flags: 0o301, killPrivileges: false }
 const plainWrite = { cached: false, killPrivileges: false }
-const temporary = '.cloudmoor-put-'
+/** Names of uploads under way begin like this. */
+export const temporary = '.cloudmoor-put-'
+
+/** Does a change in one transaction. @param places names that it makes, moves or removes */
+export interface Changer {
+  run<T>(change: Maybe<Commit<T>>, places: readonly { readonly parent: number; readonly name: Buffer }[]): Promise<T>
+}
 
 interface FileParts {
   readonly filesystem: Filesystem
-  readonly changes: Changes
+  readonly changes: Changer
+  /** Names of uploads under way, of everybody who serves this drive. */
+  readonly underWay: Set<string>
   readonly caller: Caller
   /** Milliseconds that a read may take. */
   readonly readMs: number
 }
 
+interface PutOutcome {
+  readonly outcome: 'created' | 'replaced'
+  readonly attributes: Attributes
+}
+
 /** Contents over HTTP. */
 export class DavFiles {
   readonly #parts: FileParts
-  /** Names of uploads under way. */
-  readonly #underWay = new Set<string>()
 
   constructor(parts: FileParts) {
     this.#parts = parts
@@ -33,18 +44,24 @@ export class DavFiles {
   /** True for what an upload of a process that died has left. */
   isLeftover(name: Buffer): boolean {
     const text = name.toString('latin1')
-    return text.startsWith(temporary) && !this.#underWay.has(text)
+    return text.startsWith(temporary) && !this.#parts.underWay.has(text)
   }
 
   isTemporary(name: Buffer): boolean {
     return name.toString('latin1').startsWith(temporary)
   }
 
-  /** GET and HEAD, with one range. */
+  /** GET and HEAD, with one range, and conditions. */
   async get(attributes: Attributes, request: IncomingMessage, answer: ServerResponse): Promise<void> {
     if (!isFile(attributes)) throw new CloudError('is-a-folder', 'not a file')
     const { size } = attributes
-    const range = parseRange(request.headers.range, size)
+    const etag = etagOf(attributes)
+    checkRead(request.headers, attributes)
+    if (isKnown(request.headers, attributes)) {
+      answer.writeHead(304, { etag }).end()
+      return
+    }
+    const range = mayBePartial(request.headers, attributes) ? parseRange(request.headers.range, size) : null
     if (range === 'unsatisfiable') {
       answer.writeHead(416, { 'content-range': `bytes */${size}` }).end()
       return
@@ -54,6 +71,7 @@ export class DavFiles {
       'content-length': end - start,
       'content-type': 'application/octet-stream',
       'accept-ranges': 'bytes',
+      etag,
       'last-modified': new Date(attributes.mtimeSec * 1000).toUTCString(),
     }
     const partial = { 'content-range': `bytes ${start}-${end - 1}/${size}` }
@@ -63,34 +81,48 @@ export class DavFiles {
   }
 
   /** A file is whole or as it was before: its bytes arrive under another name. @param mtime seconds since 1970 */
-  async put({ parent, name }: Target, request: IncomingMessage, mtime: number | null): Promise<'created' | 'replaced'> {
+  async put({ parent, name }: Target, request: IncomingMessage, mtime: number | null): Promise<PutOutcome> {
     if (name === null) throw new CloudError('is-a-folder', 'the root is a folder')
-    const { filesystem, changes, caller } = this.#parts
+    const { filesystem, changes, caller, underWay } = this.#parts
     const before = await filesystem.lookup(parent, name)
     if (before !== null && !isFile(before)) throw new CloudError('is-a-folder', 'this name is not a file')
+    checkWrite(request.headers, before)
     const mode = before === null ? 0o644 : before.mode & 0o7777
     const there = Buffer.from(temporary + randomBytes(8).toString('hex'))
-    this.#underWay.add(there.toString('latin1'))
+    underWay.add(there.toString('latin1'))
+    const places = [there, name].map((each) => ({ parent, name: each }))
     try {
-      const { attributes, opened } = await changes.run(filesystem.create(caller, parent, there, mode, writeNew))
+      const { attributes, opened } = await changes.run(filesystem.create(caller, parent, there, mode, writeNew), places)
       try {
         await this.#receive(opened.fh, request)
         await filesystem.flush(opened.fh)
         const times = { mtime: { sec: mtime ?? 0, nsec: 0 }, killPrivileges: false }
-        if (mtime !== null) await changes.run(filesystem.setattr(caller, attributes.id, times))
+        if (mtime !== null) await changes.run(filesystem.setattr(caller, attributes.id, times), [])
         // Whoever went away takes it for not done, and may send it under another name.
         if (request.socket.destroyed) throw new CloudError('offline', 'the client has gone')
         // Before it is closed: nothing is uploaded under the other name.
-        await changes.run(filesystem.rename(parent, there, parent, name, 0))
+        await changes.run(this.#replace(request, parent, there, name), places)
       } finally {
         await filesystem.release(opened.fh)
       }
-      return before === null ? 'created' : 'replaced'
+      return { outcome: before === null ? 'created' : 'replaced', attributes: await filesystem.getattr(attributes.id) }
     } catch (caught) {
-      await Promise.resolve(changes.run(filesystem.unlink(parent, there))).catch(() => undefined)
+      await Promise.resolve(changes.run(filesystem.unlink(parent, there), places)).catch(() => undefined)
       throw caught
     } finally {
-      this.#underWay.delete(there.toString('latin1'))
+      underWay.delete(there.toString('latin1'))
+    }
+  }
+
+  /** Looks at the conditions again in the transaction: an upload takes its time. */
+  async #replace(request: IncomingMessage, parent: number, there: Buffer, name: Buffer): Promise<Commit<void>> {
+    const { filesystem } = this.#parts
+    const commit = await filesystem.rename(parent, there, parent, name, 0)
+    return () => {
+      const now = filesystem.lookup(parent, name)
+      if (now instanceof Promise) throw new CloudError('stale', 'the folder must be listed again')
+      checkWrite(request.headers, now)
+      commit()
     }
   }
 

@@ -8,6 +8,7 @@ const statuses: Partial<Record<ErrorKind, number>> = {
   'not-a-folder': 409,
   'not-empty': 409,
   exists: 412,
+  conflict: 412,
   'is-a-folder': 405,
   'read-only': 403,
   permission: 403,

@@ -3,7 +3,9 @@ import { CloudError } from '../../common/errors.ts'
 import type { Adopted, HeldMount } from '../../common/frames/adoption.ts'
 import type { AttachDrive, OpenDrive, WorkerEvent } from '../../common/frames/messages.ts'
 import { layoutVersion, type Native } from '../../common/native/native.ts'
+import { type ContentsDoor, openContentsDoor } from '../dav/contents-door.ts'
 import { type DavDoor, openDavDoor } from '../dav/dav-door.ts'
+import { DavFiles, temporary } from '../dav/dav-files.ts'
 import type { Drive, DriveOptions } from '../drive-contract.ts'
 import type { Session, SessionOptions } from '../fuse/session.ts'
 import { reportDemand } from './report-demand.ts'
@@ -19,6 +21,8 @@ export interface DriveParts {
 export interface HostedDriveHost {
   readonly tell: (event: WorkerEvent, fds?: readonly number[]) => boolean
   readonly log: Log
+  /** Where this drive may serve contents of files. */
+  readonly contentsSocket: string
 }
 
 interface Attachment {
@@ -32,6 +36,7 @@ interface Attachment {
 const backingMs = 2_000
 /** While draining: how often it is looked whether anything can still leave. */
 const drainLookMs = 500
+const leftoversLooked = 10_000
 
 /** One mount in this worker: its drive, and the kernel connection it serves. */
 export class HostedDrive {
@@ -41,7 +46,9 @@ export class HostedDrive {
   readonly #backing = new Map<number, number>()
   readonly #tickets = new Map<number, (backingId: number) => void>()
   #nextTicket = 1
+  readonly #underWay = new Set<string>()
   #door: DavDoor | undefined
+  #contents: Promise<ContentsDoor> | undefined
   #stopReporting: () => void = () => undefined
   #drive: Drive | undefined
   #attachment: Attachment | undefined
@@ -70,6 +77,7 @@ export class HostedDrive {
     })
     drive.onChange(() => this.#host.tell({ event: 'changed', mountId }))
     this.#drive = drive
+    void this.#removeLeftovers(drive)
     this.#stopReporting = reportDemand(drive.rate, (event) => this.#host.tell({ ...event, mountId }))
   }
 
@@ -109,10 +117,36 @@ export class HostedDrive {
     if (this.#door !== undefined) throw new CloudError('exists', 'the drive is served already')
     const { uid, gid, deadlines } = this.#options
     const { filesystem, requestLog } = this.drive
-    const door = await openDavDoor({ filesystem, requestLog, uid, gid, token, port, readMs: deadlines.readMs, log: this.#log })
+    const [readMs, underWay] = [deadlines.readMs, this.#underWay]
+    const door = await openDavDoor({ filesystem, requestLog, uid, gid, token, port, readMs, underWay, log: this.#log })
     this.#door = door
     this.#log('info', 'serves on the loopback interface', { port: door.port })
     return { port: door.port }
+  }
+
+  /** Serves contents of files to the service, from the first time on that it asks for it. */
+  async contents(): Promise<{ readonly socket: string }> {
+    this.#contents ??= this.#openContents()
+    return { socket: (await this.#contents).socket }
+  }
+
+  #openContents(): Promise<ContentsDoor> {
+    const { uid, gid, deadlines } = this.#options
+    const { filesystem, change } = this.drive
+    const caller = { uid, gid, pid: process.pid }
+    const files = new DavFiles({ filesystem, changes: { run: change }, caller, readMs: deadlines.readMs, underWay: this.#underWay })
+    return openContentsDoor({ native: this.#parts.native, filesystem, files, socket: this.#host.contentsSocket })
+  }
+
+  /** Uploads by HTTP that a worker before this one did not finish: nobody will. */
+  async #removeLeftovers(drive: Drive): Promise<void> {
+    for (const { path } of drive.transfers(leftoversLooked)) {
+      if (!path.slice(path.lastIndexOf('/') + 1).startsWith(temporary) || this.#underWay.has(path.slice(path.lastIndexOf('/') + 1)))
+        continue
+      await drive.answer({ call: 'remove', path, recursive: false }).catch((caught: unknown) => {
+        this.#log('warn', `an unfinished upload stays: ${CloudError.from(caught).message}`)
+      })
+    }
   }
 
   /** Stops serving; unanswered requests stay in the request memory. */
@@ -128,6 +162,7 @@ export class HostedDrive {
   async close(): Promise<void> {
     this.detach()
     await this.#door?.close()
+    await this.#contents?.then((door) => door.close())
     this.#stopReporting()
     const drive = this.#drive
     this.#drive = undefined

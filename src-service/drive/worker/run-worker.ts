@@ -52,6 +52,7 @@ class MountWorker implements WorkerTasks {
   readonly #identity: WorkerIdentity
   readonly #drives = new Map<string, HostedDrive>()
   readonly #link: ServiceLink
+  #opened = 0
   #log: WorkerLog | undefined
   #ending: Promise<void> | undefined
   #idle: NodeJS.Timeout | undefined
@@ -165,6 +166,8 @@ class MountWorker implements WorkerTasks {
         return browseAccount(this.#parts.openConnector, request.params, this.log)
       case 'serve':
         return this.#hosted(request.params.mountId).serve(request.params.port, request.params.token)
+      case 'contents':
+        return this.#hosted(request.params.mountId).contents()
       case 'rate':
         this.#hosted(request.params.mountId).drive.rate.set(request.params.requestsPerSecond)
         return
@@ -189,7 +192,8 @@ class MountWorker implements WorkerTasks {
     this.#parts.dropRights(params.connector.type)
     this.#log ??= await this.#parts.openLog(params.logFile, params.logLevel)
     const log: Log = (level, message, fields) => this.#say(params.mountId, level, message, fields)
-    const host: HostedDriveHost = { tell: (event: WorkerEvent, fds) => this.#link.tell(event, fds), log }
+    const contentsSocket = `${this.#identity.socket.replace(/\.sock$/, '')}.h${this.#opened++}`
+    const host: HostedDriveHost = { tell: (event: WorkerEvent, fds) => this.#link.tell(event, fds), log, contentsSocket }
     const drive = new HostedDrive(this.#parts, host, params)
     this.#drives.set(params.mountId, drive)
     try {

@@ -473,6 +473,13 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_FOREIGN_ORIGIN = 130;
    */
   FOREIGN_ORIGIN = 130,
+
+  /**
+   * The file has nothing in the range that is asked for. Code OUT_OF_RANGE.
+   *
+   * @generated from enum value: ERROR_REASON_RANGE_NOT_SATISFIABLE = 131;
+   */
+  RANGE_NOT_SATISFIABLE = 131,
 }
 
 /**

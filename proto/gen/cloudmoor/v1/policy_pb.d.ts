@@ -101,14 +101,14 @@ export enum Role {
   ADMIN = 1,
 
   /**
-   * Runs and changes mounts within its grant.
+   * Runs and changes mounts, and writes files, within its grant.
    *
    * @generated from enum value: ROLE_OPERATOR = 2;
    */
   OPERATOR = 2,
 
   /**
-   * Sees state within its grant.
+   * Sees state, and reads files, within its grant.
    *
    * @generated from enum value: ROLE_READ_ONLY = 3;
    */

@@ -26,6 +26,7 @@ const statuses: Readonly<Record<Code, number>> = {
 /** @param conditional the request came with If-Match */
 export function httpStatus(code: Code, reason: string, conditional: boolean): number {
   if (reason === 'TOO_LARGE') return 413
+  if (reason === 'RANGE_NOT_SATISFIABLE') return 416
   if (reason === 'CONFLICT' && conditional) return 412
   return statuses[code]
 }

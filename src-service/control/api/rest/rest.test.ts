@@ -253,9 +253,11 @@ describe('a bomb is refused at once and takes no memory', () => {
     ['what is small only while it is packed', create, zipped, { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
   ])('%s', async (_name, path, body, headers) => {
     const before = process.memoryUsage.rss()
-    const began = performance.now()
+    // Of the processor, that other tests need as well.
+    const began = process.cpuUsage()
     const answer = await send(path, body, headers)
-    expect(performance.now() - began).toBeLessThan(1000)
+    const { user, system } = process.cpuUsage(began)
+    expect(user + system).toBeLessThan(1e6)
     expect(answer).toBeGreaterThanOrEqual(400)
     expect(answer).toBeLessThan(500)
     expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024)

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { CloudError } from '../../common/errors.ts'
+import { CloudError } from '../errors.ts'
 
 /** Descriptor of a connected socket, for what Node itself cannot ask of it. Throws `internal` if it has none. */
 export function descriptorOf(socket: Socket): number {
