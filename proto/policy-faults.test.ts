@@ -1,6 +1,6 @@
 import type { DescFile } from '@bufbuild/protobuf'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,6 +56,23 @@ it('the committed code is what the contract generates', async () => {
     await run('buf', ['generate'], options)
     await run(process.execPath, ['--experimental-strip-types', join(proto, 'openapi/write-openapi.ts'), join(copy, 'gen/openapi.json')])
     expect(await readTree(join(copy, 'gen'))).toEqual(await readTree(join(proto, 'gen')))
+  } finally {
+    await rm(copy, { recursive: true })
+  }
+})
+
+it('what the last release has is still there, and a field that goes is found', async () => {
+  const bin = fileURLToPath(new URL('../node_modules/.bin/buf', import.meta.url))
+  const against = ['breaking', '--against', join(proto, 'released.binpb')]
+  await run(bin, [...against, proto])
+  const copy = await mkdtemp(join(tmpdir(), 'proto-'))
+  try {
+    for (const name of ['buf.yaml', 'cloudmoor', 'google', 'grpc']) await cp(join(proto, name), join(copy, name), { recursive: true })
+    const file = join(copy, 'cloudmoor/v1/browse.proto')
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace(/^  string remote_root = .*$|^  string path = .*$/m, ''))
+    expect(await readFile(file, 'utf8')).not.toBe(text)
+    await expect(run(bin, [...against, copy])).rejects.toMatchObject({ stdout: expect.stringMatching(/was deleted/) })
   } finally {
     await rm(copy, { recursive: true })
   }

@@ -39,11 +39,12 @@ async function shellSyntax(): Promise<Outcome> {
   return { state: 'passed' }
 }
 
-/** The contract: linted, formatted, every method with its policy, the committed code made from it, and its description in order. */
+/** The contract: linted, formatted, nothing of the last release broken, every method with its policy, the committed code made from it, and its description in order. */
 async function contract(): Promise<Outcome> {
   const steps = [
     () => command(binary('buf'), ['lint', 'proto']),
     () => command(binary('buf'), ['format', '--diff', '--exit-code', 'proto']),
+    () => command(binary('buf'), ['breaking', 'proto', '--against', 'proto/released.binpb']),
     () => command(process.execPath, [...stripTypes, join(root, 'proto/check-policies.ts')]),
     () => ourScript('generated-code.ts'),
     () => command(binary('redocly'), ['lint', '--config', 'proto/redocly.yaml', 'proto/gen/openapi.json']),
