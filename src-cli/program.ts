@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Command, Help } from 'commander'
 import type { Option } from 'commander'
 import type { Cli } from './cli.ts'
+import { addAlertCommands } from './commands/alerts.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addConfigCommands } from './commands/config.ts'
@@ -40,6 +41,7 @@ export function buildProgram(cli: Cli): Command {
   addCacheCommands(program, cli)
   addTransferCommands(program, cli)
   addConflictCommands(program, cli)
+  addAlertCommands(program, cli)
   addLogsCommand(program, cli)
   addDoctorCommand(program, cli)
   addServiceCommands(program, cli)

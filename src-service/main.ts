@@ -7,7 +7,6 @@ import { loadNative } from './common/native/load-native.ts'
 import { findPlaces, preparePlaces } from './common/paths.ts'
 import { openLog } from './common/telemetry/log.ts'
 import { version } from './common/version.ts'
-import type { Alert } from './control/api/events/service-events.ts'
 import { openApi } from './control/api/open-api.ts'
 import { readWebSettings } from './control/api/open-web.ts'
 import { convergeTo } from './control/config/config-files.ts'
@@ -20,7 +19,9 @@ import { WorkerPool } from './control/mounts/worker-pool.ts'
 import { createProviders } from './control/providers/providers.ts'
 import { groupIdOf } from './control/service/group-of.ts'
 import { readServiceFlags, usage } from './control/service/service-flags.ts'
+import { openServiceAlerts } from './control/service/service-alerts.ts'
 import { ServiceLife } from './control/service/service-life.ts'
+import { watchHealth } from './control/service/watch-health.ts'
 import { openStore } from './control/store/open-store.ts'
 import { readSetting } from './control/store/settings.ts'
 import type { SettingTable } from './control/store/store.ts'
@@ -69,7 +70,8 @@ async function main(): Promise<void> {
   const { secrets, serving } = vault
   const providers = createProviders({ table: store.providers, secrets, serving, prober: accounts, descriptors })
 
-  const alertListeners = new Set<(alert: Alert) => void>()
+  const instance = await instanceOf(store.settings)
+  const { alerts, end: endAlerts } = await openServiceAlerts({ store, secrets, log, logs: places.logs, instance, version })
   const mounts = createMountManager({
     host: {
       ...{ native, clock: systemClock, pool, log, records: new MountRecords(places.run) },
@@ -78,10 +80,7 @@ async function main(): Promise<void> {
         accounts: { account: (id) => providers.account(id), bareAccount: async (id) => (await providers.get(id)).record },
       },
       stopTimeoutMs: await stopTimeoutMs(store.settings),
-      onAlert: ({ id }, severity, reason, message) => {
-        log.forMount(id).write(severity === 'error' ? 'error' : 'warn', message, { reason })
-        for (const listener of alertListeners) listener({ severity, mountId: id, reason, message })
-      },
+      onAlert: ({ id }, severity, reason, message) => alerts.raise({ severity, mountId: id, reason, message }),
     },
     ...{ worker, table: store.mounts, accounts, descriptors, places, hints, version },
   })
@@ -104,24 +103,27 @@ async function main(): Promise<void> {
 
   const life = new ServiceLife(native)
   await vault.begin()
+  const endHealth = watchHealth({ mounts, alerts, audit, vault, settings: store.settings, state: places.state })
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit, configuration },
-    instance: await instanceOf(store.settings),
+    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit, alerts, configuration, instance },
     web: await readWebSettings(store.settings, places.state, Date.now()),
     group: flags.system ? await groupOf(store.settings) : null,
     requests: store.requests,
     settings: store.settings,
     service: life,
-    onAlert: (listener) => {
-      alertListeners.add(listener)
-      return () => alertListeners.delete(listener)
-    },
     peerCredentials: (descriptor) => native.peerCredentials(descriptor),
   })
   // From here on the order of the end is: door, mounts, store, log.
-  const converge = () => (flags.config === null ? Promise.resolve(true) : convergeTo(flags.config, configuration, log))
-  life.begin({ api, mounts, store, log }, () => void converge())
+  const converge = () => (flags.config === null ? Promise.resolve(true) : convergeTo(flags.config, configuration, log, alerts))
+  const door = {
+    close: async (graceMs: number) => {
+      endHealth()
+      await api.close(graceMs)
+      await endAlerts()
+    },
+  }
+  life.begin({ api: door, mounts, store, log }, () => void converge())
   log.write('info', `service ${version} is ready`, { pid: process.pid })
   await converge()
   void sweep()

@@ -2,6 +2,7 @@ import { createClient } from '@connectrpc/connect'
 import type { Client, Transport } from '@connectrpc/connect'
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { connect } from 'node:net'
+import { AlertService } from '../gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
 import { CacheService } from '../gen/cloudmoor/v1/cache_pb.js'
@@ -31,6 +32,7 @@ export interface ServiceConnection {
   readonly logs: Client<typeof LogService>
   readonly vault: Client<typeof VaultService>
   readonly users: Client<typeof UserService>
+  readonly alerts: Client<typeof AlertService>
   readonly audit: Client<typeof AuditService>
   readonly tokens: Client<typeof TokenService>
   readonly sessions: Client<typeof SessionService>
@@ -61,6 +63,7 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     logs: createClient(LogService, transport),
     vault: createClient(VaultService, transport),
     users: createClient(UserService, transport),
+    alerts: createClient(AlertService, transport),
     audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),

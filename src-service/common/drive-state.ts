@@ -41,10 +41,13 @@ export interface ProviderMetrics {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly latencyMs: number
-  /** Attempts to find a lost provider again, and how long the last took. */
+  /** Times that the provider was asked whether it answers, and how long the last took. */
   readonly probes: number
   readonly probeFailures: number
   readonly probeMs: number
+  /** Of these: attempts to find it again while it was lost. */
+  readonly reconnects: number
+  readonly reconnectFailures: number
 }
 
 export interface DriveMetrics extends ProviderMetrics {

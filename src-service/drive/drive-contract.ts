@@ -25,6 +25,8 @@ export interface Drive {
   /** The kernel connection ended: every handle is closed. */
   unmounted(): void
   status(): DriveStatus
+  /** Asks the provider whether it answers; what comes out is a condition. */
+  check(): Promise<void>
   /** What was asked of the provider since the drive was opened, and how it went. */
   metrics(): ProviderMetrics
   /** The drive's share of the requests a second that its account bears. */

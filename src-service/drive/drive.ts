@@ -132,6 +132,8 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
   const queue = openUploadQueue({ ...parts, listings })
   late.queue = queue
   repairNames(tree, queue, contents.start, parts.dropNode)
+  const aside = contents.start.unproved.filter(({ quarantine }) => quarantine !== undefined).length
+  if (aside > 0) options.log('error', `${aside} files were put aside: never synced before a power loss`, { alert: 'quarantined' })
   const janitor = new SessionJanitor({
     ...{ connector, queue, reachability, clock: systemClock, log: options.log },
     idleMs: options.sessionIdleMs ?? sessionIdleMs,
@@ -185,6 +187,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
       void lifetime.sweep()
     },
     status: () => statusOf(contents, queue, reachability, tree),
+    check: () => reachability.probe(),
     metrics: () => ({ ...connector.metrics, ...reachability.counts }),
     onChange: (listener) => {
       changes.listen(listener)

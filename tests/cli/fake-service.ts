@@ -21,6 +21,7 @@ import type {
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
+import { AlertService, AlertSeverity } from '../../proto/gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
 import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
@@ -246,6 +247,28 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       listConflicts: () => ({ conflicts: [unproved] }),
       resolveConflict: () => ({ path: 'a.raw' }),
     })
+    const cut = {
+      ...{
+        id: '0123456789abcdef',
+        severity: AlertSeverity.WARNING,
+        mountId: 'm-1',
+        reason: 'disconnected',
+        correlationId: 'c-9',
+        times: 2,
+      },
+      message: 'the provider of photos cannot be reached: connection refused\u001b[2J',
+      lines: ['2026-11-23T08:00:00.000Z warn the provider: connection refused'],
+      ...{ raiseTime: at, lastTime: at },
+    }
+    service(AlertService, {
+      listAlerts: ({ all }) => {
+        return {
+          alerts: [cut, ...(all ? [{ ...cut, mountId: '', acknowledgeTime: at, acknowledgedBy: 'user:ada', resolveTime: at }] : [])],
+        }
+      },
+      acknowledgeAlert: () => ({ alert: cut }),
+      resolveAlert: () => ({ alert: cut }),
+    })
     service(TransferService, {
       listTransfers: () => ({
         transfers: [
@@ -352,6 +375,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
   return {
     vault: createClient(VaultService, transport),
     users: createClient(UserService, transport),
+    alerts: createClient(AlertService, transport),
     audit: createClient(AuditService, transport),
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),

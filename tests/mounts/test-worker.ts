@@ -37,7 +37,11 @@ async function openDrive(options: DriveOptions): Promise<Drive> {
     setSecrets: () => {},
     tookOver: () => {},
     unmounted: () => {},
-    metrics: () => ({ requests: {}, errors: {}, bytesIn: 0, bytesOut: 0, latencyMs: 0, probes: 0, probeFailures: 0, probeMs: 0 }),
+    check: () => Promise.resolve(),
+    metrics: () => ({
+      ...{ requests: {}, errors: {}, bytesIn: 0, bytesOut: 0, latencyMs: 0 },
+      ...{ probes: 0, probeFailures: 0, probeMs: 0, reconnects: 0, reconnectFailures: 0 },
+    }),
     status: () => ({
       conditions: [],
       queue: { files, bytes: files * 10, parked: 0, uploading: 0 },

@@ -7,7 +7,8 @@ import { findPlaces, preparePlaces } from '../../src-service/common/paths.ts'
 import type { Places } from '../../src-service/common/paths.ts'
 import { openLog } from '../../src-service/common/telemetry/log.ts'
 import type { Log } from '../../src-service/common/telemetry/log.ts'
-import type { Alert } from '../../src-service/control/api/events/service-events.ts'
+import { openAlerts } from '../../src-service/control/alerts/alerts.ts'
+import type { Alerts } from '../../src-service/control/alerts/alerts.ts'
 import { openApi } from '../../src-service/control/api/open-api.ts'
 import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
 import { createConfiguration } from '../../src-service/control/config/configuration.ts'
@@ -35,7 +36,7 @@ export interface TestService {
   readonly api: Api
   readonly shutdowns: (number | null)[]
   /** Something needs a person. */
-  readonly alert: (alert: Alert) => void
+  readonly alerts: Alerts
   stop(): Promise<void>
 }
 
@@ -53,7 +54,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   })
   await vault.begin()
   const providers = createProviders({ table: store.providers, secrets: vault.secrets, serving: vault.serving, prober: mounts, descriptors })
-  const alertListeners = new Set<(alert: Alert) => void>()
+  const alerts = await openAlerts({ table: store.alerts, clock: systemClock, log: log.write, lastLines: () => Promise.resolve(['a line']) })
   const audit = await openAudit({ table: store.audit, key: randomBytes(32), clock: systemClock, log: log.write, keptDays: 400 })
   const access = createAccess(store, systemClock, { memoryKiB: 64, passes: 1 })
   const shutdowns: (number | null)[] = []
@@ -84,10 +85,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
       },
       restart: () => {},
     },
-    onAlert: (listener) => {
-      alertListeners.add(listener)
-      return () => alertListeners.delete(listener)
-    },
+    alerts,
     peerCredentials: () => ({ uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 }),
     ...parts,
   })
@@ -100,9 +98,10 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     access,
     api,
     shutdowns,
-    alert: (alert) => alertListeners.forEach((listener) => listener(alert)),
+    alerts,
     stop: async () => {
       await api.close(200)
+      await alerts.settled()
       await store.close()
       await log.close()
       await rm(home, { recursive: true })

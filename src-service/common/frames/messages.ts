@@ -24,6 +24,8 @@ export interface Methods {
   close: { params: OfMount; result: Nothing }
   secrets: { params: OfMount & { readonly secrets: Secrets }; result: Nothing }
   status: { params: OfMount; result: DriveStatus }
+  /** Asks the provider whether it answers; answered when that is known. */
+  check: { params: OfMount; result: Nothing }
   /** Uploads without waiting for quiet; answered when the queue is empty, nothing can leave, or the time is over. */
   drain: { params: OfMount & { readonly timeoutMs: number }; result: QueueCounts }
   fileState: { params: OfMount & { readonly path: string }; result: FileStatus }

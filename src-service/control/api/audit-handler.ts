@@ -52,10 +52,10 @@ function readFilter({ mountId, principal, action, correlationId, since, until, b
 }
 
 function* inBatches(lines: readonly AuditRecord[]) {
-  for (let start = 0; start < lines.length; start += batch) yield { entries: lines.slice(start, start + batch).map(writeLine) }
+  for (let start = 0; start < lines.length; start += batch) yield { entries: lines.slice(start, start + batch).map(writeAuditLine) }
 }
 
-function writeLine(line: AuditRecord): MessageInitShape<typeof AuditEntrySchema> {
+export function writeAuditLine(line: AuditRecord): MessageInitShape<typeof AuditEntrySchema> {
   const { principal, origin, action, result, mountId, providerId, target, correlationId, times, mac } = line
   const about = { principal, origin, action, result, mountId, providerId, target, correlationId, times, mac }
   return { ...about, class: line.class, sequence: BigInt(line.sequence), time: writeTime(line.at) }

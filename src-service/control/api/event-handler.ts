@@ -14,9 +14,10 @@ export function eventHandler(parts: WatchParts): ServiceImpl<typeof EventService
       const logs = request.live.includes(LiveKind.LOG)
       const principal = context.values.get(principalKey)
       if (principal === null) throw new CloudError('internal', 'a call without a principal')
-      if (logs) admitRole(principal, 'operator')
+      const audit = request.live.includes(LiveKind.AUDIT)
+      if (logs || audit) admitRole(principal, 'operator')
       const progress = request.live.includes(LiveKind.PROGRESS)
-      const wish = { cursor: request.cursor, progress, logs, mountId: request.mountId }
+      const wish = { cursor: request.cursor, progress, logs, audit, mountId: request.mountId }
       return new WatchStream(parts, wish, sightOf(context)).run(context.signal)
     },
   }

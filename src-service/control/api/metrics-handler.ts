@@ -47,6 +47,8 @@ function writeCounts(metrics: DriveMetrics) {
     probes: whole(metrics.probes),
     probeFailures: whole(metrics.probeFailures),
     probeMilliseconds: whole(metrics.probeMs),
+    reconnects: whole(metrics.reconnects),
+    reconnectFailures: whole(metrics.reconnectFailures),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ConnectRouter, ServiceImpl } from '@connectrpc/connect'
 import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
+import { AlertService } from '../../../proto/gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { ConfigService } from '../../../proto/gen/cloudmoor/v1/config_pb.js'
@@ -26,6 +27,7 @@ import { CloudError } from '../../common/errors.ts'
 import { descriptorOf } from '../../common/native/descriptor-of.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Configuration } from '../config/configuration.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
@@ -36,6 +38,7 @@ import type { Audit } from '../users/audit.ts'
 import { createGrants } from '../users/grants.ts'
 import { principalOfPeer } from '../users/local-peer.ts'
 import type { Vault } from '../vault/vault.ts'
+import { alertHandler } from './alert-handler.ts'
 import { createCallAudit } from './audit-calls.ts'
 import { auditHandler } from './audit-handler.ts'
 import { browseHandler } from './browse-handler.ts'
@@ -48,9 +51,9 @@ import { createOnce } from './create-once.ts'
 import { eventHandler } from './event-handler.ts'
 import type { EventBus } from './events/event-bus.ts'
 import { LiveFeed } from './events/live-feed.ts'
-import { logSource, progressSource } from './events/live-sources.ts'
+import { auditSource, logSource, progressSource } from './events/live-sources.ts'
 import { serviceEvents } from './events/service-events.ts'
-import type { Alert, ServiceEvent } from './events/service-events.ts'
+import type { ServiceEvent } from './events/service-events.ts'
 import { fileHandler } from './file-handler.ts'
 import { createDispatcher } from './dispatch.ts'
 import { followMounts } from './follow-mounts.ts'
@@ -100,8 +103,7 @@ export interface ApiParts {
   readonly instance: string
   readonly configuration: Configuration
   readonly service: ServiceControl
-  /** Calls the listener with every alert; the result ends that. */
-  readonly onAlert: (listener: (alert: Alert) => void) => () => void
+  readonly alerts: Alerts
   /** Addresses besides the unix socket; null = none. */
   readonly web: WebSettings | null
   /** Whose members come in on the socket of a system service; null = nobody. */
@@ -202,9 +204,10 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(LogService, logHandler(places.logs)),
     route(VaultService, vaultHandler(vault, mounts)),
     route(MetricsService, metricsHandler(samples)),
-    route(EventService, eventHandler({ bus, mounts, providers, heartbeatMs, ...liveFeeds(parts) })),
+    route(EventService, eventHandler({ bus, mounts, providers, alerts: parts.alerts, heartbeatMs, ...liveFeeds(parts) })),
     route(UserService, userHandler(access.users, once, linkTo)),
     route(AuditService, auditHandler(parts.audit)),
+    route(AlertService, alertHandler(parts.alerts)),
     route(TokenService, tokenHandler(access.tokens)),
     route(SessionService, sessionHandler(access, { instance, linkTo })),
     route(ConfigService, configHandler(configuration)),
@@ -219,10 +222,11 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
   ]
 }
 
-function liveFeeds({ mounts, places, log }: ApiParts) {
+function liveFeeds({ mounts, places, log, audit }: ApiParts) {
   return {
     progress: new LiveFeed(() => progressSource(mounts), log.write),
     logs: new LiveFeed(() => logSource(places.logs), log.write),
+    audit: new LiveFeed(() => auditSource(audit), log.write),
   }
 }
 

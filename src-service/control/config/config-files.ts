@@ -8,22 +8,29 @@ const mostFiles = 1000
 const mostBytes = 1024 * 1024
 const convergeMs = 600_000
 
+/** What is told of a file that is wrong. */
+export interface ConfigAlerts {
+  raise(alert: { readonly severity: 'error'; readonly mountId: string; readonly reason: string; readonly message: string }): void
+  over(mountId: string, reason: string): void
+}
+
 /**
  * Makes the configuration what a file, or every `*.yaml` and `*.yml` of a folder, says; what they named before and no longer do
- * goes. An invalid file changes nothing: what was configured stays, and the log says why. Never rejects.
+ * goes. An invalid file changes nothing: what was configured stays, and an alert says why. Never rejects.
  */
-export async function convergeTo(path: string, configuration: Configuration, log: Log): Promise<boolean> {
+export async function convergeTo(path: string, configuration: Configuration, log: Log, alerts: ConfigAlerts): Promise<boolean> {
   try {
     const texts = await readTexts(path)
     const wish = { dryRun: false, prune: true, passphrase: null, manager: 'file' } as const
     const { changes, warnings } = await configuration.read(texts, wish, AbortSignal.timeout(convergeMs))
     for (const { action, noun, name } of changes) log.write('info', `configuration: ${action} ${noun} '${name}'`, { path })
     for (const warning of warnings) log.write('warn', `configuration: ${warning}`, { path })
+    alerts.over('', 'configuration-invalid')
     return true
   } catch (caught) {
-    const { kind, message, hint } = CloudError.from(caught)
+    const { message, hint } = CloudError.from(caught)
     const text = `the configuration ${path} was not applied: ${message}${hint === undefined ? '' : `. ${hint}`}`
-    log.write('error', text, { kind, reason: 'CONFIGURATION_INVALID' })
+    alerts.raise({ severity: 'error', mountId: '', reason: 'configuration-invalid', message: text })
     return false
   }
 }

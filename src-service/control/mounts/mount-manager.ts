@@ -46,6 +46,8 @@ export interface ServiceMounts extends MountManager {
    * again if it fails; afterwards every mount is as its row says. Refuses (UNSENT_FILES) to let one go that has something to upload.
    */
   reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void>
+  /** Asks the provider of a mount that is up whether it answers; what comes out is a condition. */
+  check(id: string, signal: AbortSignal): Promise<void>
   /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
   shutdown(
     uploadTimeoutMs: number | null,
@@ -194,6 +196,11 @@ class Mounts implements ServiceMounts {
   async metrics(id: string, signal: AbortSignal): ReturnType<MountManager['metrics']> {
     const mount = this.#mount(id)
     return mount.isAtRest ? null : mount.supervisor.call('metrics', { mountId: id }, askMs, signal)
+  }
+
+  async check(id: string, signal: AbortSignal): Promise<void> {
+    const mount = this.#mount(id)
+    if (!mount.isAtRest) await mount.supervisor.call('check', { mountId: id }, askMs, signal)
   }
 
   async retry(id: string, transferId: number | 'all', signal: AbortSignal): Promise<void> {

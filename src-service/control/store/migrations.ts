@@ -177,4 +177,26 @@ export const migrations: readonly Migration[] = [
       CREATE INDEX audit_by_segment ON audit (segment);
     `,
   },
+  {
+    version: 5,
+    sql: `
+      CREATE TABLE alerts (
+        id TEXT PRIMARY KEY,
+        severity TEXT NOT NULL,
+        mount_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        message TEXT NOT NULL,
+        lines TEXT NOT NULL,
+        correlation_id TEXT NOT NULL,
+        times INTEGER NOT NULL,
+        raised_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL,
+        acknowledged_at INTEGER NOT NULL,
+        acknowledged_by TEXT NOT NULL,
+        resolved_at INTEGER NOT NULL,
+        resolved_by TEXT NOT NULL
+      ) STRICT;
+      CREATE UNIQUE INDEX alerts_open ON alerts (mount_id, reason) WHERE resolved_at = 0;
+    `,
+  },
 ]

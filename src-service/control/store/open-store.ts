@@ -80,6 +80,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       tail: (filter, count) => call('audit', 'tail', filter, count),
       dropUpTo: (segment) => call('audit', 'dropUpTo', segment),
     },
+    alerts: {
+      list: (all) => call('alerts', 'list', all),
+      get: (id) => call('alerts', 'get', id),
+      raise: (alert, at) => call('alerts', 'raise', alert, at),
+      acknowledge: (id, by, at) => call('alerts', 'acknowledge', id, by, at),
+      resolve: (id, by, at) => call('alerts', 'resolve', id, by, at),
+    },
     config: {
       apply: (change) => call('config', 'apply', change),
     },

@@ -3,6 +3,7 @@ import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
 import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import { accessOperations } from './access-operations.ts'
+import { alertOperations } from './alert-operations.ts'
 import { auditOperations } from './audit-operations.ts'
 import { absent, checkRevision, inTransaction, refuseTaken } from './changes.ts'
 import type { Synchronous } from './changes.ts'
@@ -37,6 +38,7 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock):
     },
     ...accessOperations(database, clock),
     audit: auditOperations(database),
+    alerts: alertOperations(database),
     config: configOperations(database, clock),
   }
 }

@@ -87,6 +87,34 @@ export const settings: readonly Setting[] = [
     },
   },
   {
+    name: 'probeSeconds',
+    description:
+      'Seconds after which the provider of each mount is asked again whether it answers; 0 = only when something fails. Counts at once.',
+    default: '60',
+    check: (value: string): void => {
+      if (!/^(0|[1-9]\d{0,4})$/.test(value)) throw new CloudError('invalid', 'probeSeconds is a number of seconds')
+    },
+  },
+  {
+    name: 'alertWebhook',
+    description:
+      'Where alerts are sent: vault:NAME, ${VARIABLE} or file:/PATH of a secret that holds the address; empty = nowhere. Counts at once.',
+    default: '',
+    check: (value: string): void => checkReference('alertWebhook', value),
+  },
+  {
+    name: 'alertWebhookKey',
+    description: 'The key that signs what alertWebhook gets: vault:NAME, ${VARIABLE} or file:/PATH. Counts at once.',
+    default: '',
+    check: (value: string): void => checkReference('alertWebhookKey', value),
+  },
+  {
+    name: 'alertWebhookPlain',
+    description: 'Whether alertWebhook may be an address without encryption (http): yes or no. Counts at once.',
+    default: 'no',
+    check: (value: string): void => oneOf('alertWebhookPlain', value, ['yes', 'no']),
+  },
+  {
     name: 'stopTimeoutSeconds',
     description: 'Seconds that uploads and open files of a busy mount get when the service stops.',
     default: '30',
@@ -143,6 +171,11 @@ export function list(value: string): readonly string[] {
 
 function oneOf(name: string, value: string, values: readonly string[]): void {
   if (!values.includes(value)) throw new CloudError('invalid', `${name} is one of ${values.join(', ')}`)
+}
+
+function checkReference(name: string, value: string): void {
+  if (/^(|vault:[A-Za-z0-9._-]{1,64}|\$\{[A-Za-z_][A-Za-z0-9_]*\}|file:\/.+)$/.test(value)) return
+  throw new CloudError('invalid', `${name} says where a secret is: vault:NAME, \${VARIABLE} or file:/PATH`)
 }
 
 function checkFolders(value: string): void {

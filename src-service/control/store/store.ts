@@ -10,6 +10,7 @@ import type {
   UserChange,
   UserRecord,
 } from './access-records.ts'
+import type { AlertRecord, RaisedAlert } from './alert-records.ts'
 import type {
   ConfigChange,
   MountChange,
@@ -43,6 +44,7 @@ export interface Store {
   readonly sessions: SessionTable
   readonly loginFailures: LoginFailureTable
   readonly audit: AuditTable
+  readonly alerts: AlertTable
   readonly config: ConfigTable
   /** Writes what is pending and releases the home. Later calls fail. */
   close(): Promise<void>
@@ -146,6 +148,18 @@ export interface AuditTable {
   tail(filter: AuditFilter, count: number): Promise<readonly AuditRecord[]>
   /** Drops whole segments up to and with this one. */
   dropUpTo(segment: number): Promise<void>
+}
+
+/** At most 1,000 are kept. */
+export interface AlertTable {
+  /** Newest first. @param all also those that are over */
+  list(all: boolean): Promise<readonly AlertRecord[]>
+  get(id: string): Promise<AlertRecord>
+  /** Makes it, or counts it to the one of its mount and reason that is open. */
+  raise(alert: RaisedAlert, at: number): Promise<{ readonly alert: AlertRecord; readonly isNew: boolean }>
+  acknowledge(id: string, by: string, at: number): Promise<AlertRecord>
+  /** @param by '' = it ended by itself */
+  resolve(id: string, by: string, at: number): Promise<AlertRecord>
 }
 
 /** Configuration as a whole. */

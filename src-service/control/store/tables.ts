@@ -1,5 +1,6 @@
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { GrantScope, Role } from './access-records.ts'
+import type { AlertRecord } from './alert-records.ts'
 import type { ManagedBy, MountAccess, Options } from './records.ts'
 
 /** The tables as migrations.ts leaves them; a test compares the two. */
@@ -156,4 +157,21 @@ export const audit = sqliteTable('audit', {
   correlationId: text('correlation_id').notNull(),
   times: integer().notNull(),
   mac: text().notNull(),
+})
+
+export const alerts = sqliteTable('alerts', {
+  id: text().primaryKey(),
+  severity: text().$type<AlertRecord['severity']>().notNull(),
+  mountId: text('mount_id').notNull(),
+  reason: text().notNull(),
+  message: text().notNull(),
+  lines: text({ mode: 'json' }).$type<readonly string[]>().notNull(),
+  correlationId: text('correlation_id').notNull(),
+  times: integer().notNull(),
+  raisedAt: integer('raised_at').notNull(),
+  lastAt: integer('last_at').notNull(),
+  acknowledgedAt: integer('acknowledged_at').notNull(),
+  acknowledgedBy: text('acknowledged_by').notNull(),
+  resolvedAt: integer('resolved_at').notNull(),
+  resolvedBy: text('resolved_by').notNull(),
 })

@@ -48,7 +48,7 @@ const sumMs = 60_000
 /** Kinds of refusals that are summed at a time; more are summed as one. */
 const maxSums = 200
 const page = 1000
-const everything: AuditFilter = {
+export const everyLine: AuditFilter = {
   ...{ after: 0, since: 0, until: 0, principal: '', mountId: '', action: '', correlationId: '', begun: true },
 }
 
@@ -130,7 +130,7 @@ export async function openAudit({ table, key, clock, log, keptDays }: AuditParts
       let lines = 0
       let wholeSince = 0
       for (;;) {
-        const found: readonly AuditRecord[] = await table.read({ ...everything, after: before?.sequence ?? 0 }, page)
+        const found: readonly AuditRecord[] = await table.read({ ...everyLine, after: before?.sequence ?? 0 }, page)
         for (const line of found) {
           if (!fits(key, line, before, segments)) return { lines, wholeSince, brokenAt: line.sequence, head: before?.mac ?? '' }
           if (lines === 0) wholeSince = line.at

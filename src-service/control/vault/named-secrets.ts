@@ -26,6 +26,13 @@ export async function putNamed(store: SecretStore, name: string, value: Secret):
   return found
 }
 
+/** Throws `not-found`, `sign-in` (VAULT_LOCKED). */
+export async function getNamed(store: SecretStore, name: string): Promise<Secret> {
+  const newest = (await named(store, name)).sort((a, b) => a.version - b.version).at(-1)
+  if (newest === undefined) throw new CloudError('not-found', `there is no secret '${name}' in the vault`)
+  return store.get(newest.id)
+}
+
 /** Throws `not-found`. */
 export async function deleteNamed(store: SecretStore, name: string): Promise<void> {
   const stored = await named(store, name)

@@ -26,8 +26,8 @@ export class Reachability {
   readonly #tell: (error: CloudError) => void
   readonly #told = new Map<string, number>()
   readonly #listeners: (() => void)[] = []
-  /** Attempts to find out whether the provider can be reached, and the milliseconds that the last took. */
-  readonly counts = { probes: 0, probeFailures: 0, probeMs: 0 }
+  /** Attempts to find out whether the provider can be reached, the milliseconds that the last took, and those made while it was lost. */
+  readonly counts = { probes: 0, probeFailures: 0, probeMs: 0, reconnects: 0, reconnectFailures: 0 }
   readonly #ended = new AbortController()
   #way: Way = { kind: 'open' }
   #throttledUntil = 0
@@ -104,6 +104,11 @@ export class Reachability {
     if (this.#way.kind === 'closed') void this.#probeOnce()
   }
 
+  /** Finds out now, also while nothing failed. Resolves when it is known. */
+  async probe(): Promise<void> {
+    if (!this.#ended.signal.aborted) await this.#probeOnce()
+  }
+
   conditions(): Condition[] {
     const found: Condition[] = []
     if (this.#way.kind === 'closed') {
@@ -140,7 +145,9 @@ export class Reachability {
 
   async #check(): Promise<void> {
     const began = this.#clock.monotonic()
+    const isLost = this.#way.kind === 'closed'
     this.counts.probes++
+    if (isLost) this.counts.reconnects++
     try {
       await this.#connector.check(AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#probeMs)]))
       this.counts.probeMs = this.#clock.monotonic() - began
@@ -148,6 +155,7 @@ export class Reachability {
     } catch (caught) {
       this.counts.probeMs = this.#clock.monotonic() - began
       this.counts.probeFailures++
+      if (isLost) this.counts.reconnectFailures++
       if (this.#ended.signal.aborted) return
       const error = CloudError.from(caught)
       if (error.kind === 'throttled') this.throttled(error.retryAfterMs ?? 5000)
@@ -174,7 +182,9 @@ export class Reachability {
     }
     if (!again || before.error.kind !== this.#way.error.kind) this.#changed()
     this.#cancelTimer?.()
-    this.#cancelTimer = this.#clock.after(backoffDelay(probing, this.#way.probes), () => void this.#probeOnce())
+    // A login that was refused is not tried on and on: new secrets, or the next look from outside, will show.
+    this.#cancelTimer =
+      error.kind === 'sign-in' ? null : this.#clock.after(backoffDelay(probing, this.#way.probes), () => void this.#probeOnce())
   }
 }
 

@@ -144,6 +144,10 @@ class MountWorker implements WorkerTasks {
       }
       case 'status':
         return this.#hosted(request.params.mountId).drive.status()
+      case 'check': {
+        await this.#hosted(request.params.mountId).drive.check()
+        return
+      }
       case 'metrics':
         return this.#hosted(request.params.mountId).metrics()
       case 'drain':

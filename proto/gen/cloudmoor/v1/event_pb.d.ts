@@ -6,8 +6,10 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { Mount } from "./mount_pb.js";
 import type { Provider } from "./provider_pb.js";
+import type { Alert } from "./alert_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { LogEntry } from "./log_pb.js";
+import type { AuditEntry } from "./audit_pb.js";
 import type { Queue } from "./resources_pb.js";
 import type { Transfer } from "./transfer_pb.js";
 
@@ -134,6 +136,13 @@ export declare type Snapshot = Message<"cloudmoor.v1.Snapshot"> & {
    * @generated from field: cloudmoor.v1.Pending pending = 4;
    */
   pending?: Pending | undefined;
+
+  /**
+   * Those that are open, newest first; at most 100.
+   *
+   * @generated from field: repeated cloudmoor.v1.Alert alerts = 5;
+   */
+  alerts: Alert[];
 };
 
 /**
@@ -194,11 +203,11 @@ export declare type Event = Message<"cloudmoor.v1.Event"> & {
     case: "removedProviderId";
   } | {
     /**
-     * Something needs a person.
+     * An alert came up, or somebody acknowledged it, or it is over.
      *
-     * @generated from field: cloudmoor.v1.AlertNotice alert = 6;
+     * @generated from field: cloudmoor.v1.Alert alert = 6;
      */
-    value: AlertNotice;
+    value: Alert;
     case: "alert";
   } | {
     /**
@@ -224,6 +233,14 @@ export declare type Event = Message<"cloudmoor.v1.Event"> & {
      */
     value: LogEntry;
     case: "log";
+  } | {
+    /**
+     * A line of the audit log.
+     *
+     * @generated from field: cloudmoor.v1.AuditEntry audit = 10;
+     */
+    value: AuditEntry;
+    case: "audit";
   } | { case: undefined; value?: undefined };
 };
 
@@ -266,47 +283,6 @@ export declare type Pending = Message<"cloudmoor.v1.Pending"> & {
  * Use `create(PendingSchema)` to create a new message.
  */
 export declare const PendingSchema: GenMessage<Pending>;
-
-/**
- * Something needs a person.
- *
- * @generated from message cloudmoor.v1.AlertNotice
- */
-export declare type AlertNotice = Message<"cloudmoor.v1.AlertNotice"> & {
-  /**
-   * `warning` or `error`.
-   *
-   * @generated from field: string severity = 1;
-   */
-  severity: string;
-
-  /**
-   * The mount it is about; empty = none.
-   *
-   * @generated from field: string mount_id = 2;
-   */
-  mountId: string;
-
-  /**
-   * Short constant name.
-   *
-   * @generated from field: string reason = 3;
-   */
-  reason: string;
-
-  /**
-   * What happened, English.
-   *
-   * @generated from field: string message = 4;
-   */
-  message: string;
-};
-
-/**
- * Describes the message cloudmoor.v1.AlertNotice.
- * Use `create(AlertNoticeSchema)` to create a new message.
- */
-export declare const AlertNoticeSchema: GenMessage<AlertNotice>;
 
 /**
  * Transfers that moved since the last time.
@@ -369,6 +345,13 @@ export enum LiveKind {
    * @generated from enum value: LIVE_KIND_LOG = 2;
    */
   LOG = 2,
+
+  /**
+   * Lines of the audit log, without those that say that a change began; needs the role operator.
+   *
+   * @generated from enum value: LIVE_KIND_AUDIT = 3;
+   */
+  AUDIT = 3,
 }
 
 /**

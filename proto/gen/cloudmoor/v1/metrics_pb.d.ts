@@ -191,7 +191,7 @@ export declare type WorkerCounts = Message<"cloudmoor.v1.WorkerCounts"> & {
   fuseErrors: bigint;
 
   /**
-   * Attempts to find a lost provider again.
+   * Times that it was asked whether the provider answers.
    *
    * @generated from field: uint64 probes = 8;
    */
@@ -210,6 +210,20 @@ export declare type WorkerCounts = Message<"cloudmoor.v1.WorkerCounts"> & {
    * @generated from field: uint64 probe_milliseconds = 10;
    */
   probeMilliseconds: bigint;
+
+  /**
+   * Of `probes`: attempts to find a lost provider again.
+   *
+   * @generated from field: uint64 reconnects = 11;
+   */
+  reconnects: bigint;
+
+  /**
+   * Of `reconnects`: failed.
+   *
+   * @generated from field: uint64 reconnect_failures = 12;
+   */
+  reconnectFailures: bigint;
 };
 
 /**

@@ -1,5 +1,8 @@
 import type { Transfer } from '../../../common/drive-state.ts'
 import type { MountManager } from '../../mounts/mount-manager-contract.ts'
+import type { AuditRecord } from '../../store/access-records.ts'
+import type { Audit } from '../../users/audit.ts'
+import { everyLine } from '../../users/audit.ts'
 import { openLogReader } from '../log-reader.ts'
 import type { LogLine } from '../log-reader.ts'
 import type { LiveSource } from './live-feed.ts'
@@ -48,5 +51,26 @@ export function logSource(folder: string): LiveSource<LogLine> {
       return []
     },
     close: () => reader.close(),
+  }
+}
+
+/** Most audit lines of one look; the rest comes with the next. */
+const auditLines = 200
+
+/** Audit lines from now on. */
+export function auditSource(audit: Pick<Audit, 'read' | 'tail'>): LiveSource<AuditRecord> {
+  const filter = { ...everyLine, begun: false }
+  let after: number | null = null
+  return {
+    next: async () => {
+      if (after === null) {
+        after = (await audit.tail(everyLine, 1)).at(-1)?.sequence ?? 0
+        return []
+      }
+      const lines = await audit.read({ ...filter, after }, auditLines)
+      after = lines.at(-1)?.sequence ?? after
+      return lines
+    },
+    close: () => Promise.resolve(),
   }
 }

@@ -1,32 +1,24 @@
 import type { Mount, MountManager } from '../../mounts/mount-manager-contract.ts'
 import type { Provider, Providers } from '../../providers/providers.ts'
+import type { Alerts } from '../../alerts/alerts.ts'
+import type { AlertRecord } from '../../store/alert-records.ts'
 import { EventBus } from './event-bus.ts'
-
-/** Something needs a person. */
-export interface Alert {
-  readonly severity: 'warning' | 'error'
-  /** '' = about no mount. */
-  readonly mountId: string
-  readonly reason: string
-  readonly message: string
-}
 
 export type ServiceEvent =
   | { readonly kind: 'mount'; readonly mount: Mount }
   | { readonly kind: 'mount-removed'; readonly mountId: string }
   | { readonly kind: 'provider'; readonly provider: Provider }
   | { readonly kind: 'provider-removed'; readonly providerId: string }
-  | { readonly kind: 'alert'; readonly alert: Alert }
+  | { readonly kind: 'alert'; readonly alert: AlertRecord }
 
 export interface EventParts {
   readonly mounts: Pick<MountManager, 'watch'>
   readonly providers: Pick<Providers, 'watch'>
-  /** Calls the listener with every alert; the result ends that. */
-  readonly onAlert: (listener: (alert: Alert) => void) => () => void
+  readonly alerts: Pick<Alerts, 'onNews'>
 }
 
 /** A bus with what happens in the service, until `end` is called. */
-export function serviceEvents({ mounts, providers, onAlert }: EventParts): {
+export function serviceEvents({ mounts, providers, alerts }: EventParts): {
   readonly bus: EventBus<ServiceEvent>
   readonly end: () => void
 } {
@@ -38,7 +30,7 @@ export function serviceEvents({ mounts, providers, onAlert }: EventParts): {
     providers.watch((providerId, provider) =>
       bus.publish(provider === null ? { kind: 'provider-removed', providerId } : { kind: 'provider', provider }),
     ),
-    onAlert((alert) => bus.publish({ kind: 'alert', alert })),
+    alerts.onNews(({ alert }) => bus.publish({ kind: 'alert', alert })),
   ]
   return { bus, end: () => ends.forEach((end) => end()) }
 }

@@ -1,6 +1,8 @@
 import type { QueueCounts, Transfer } from '../../../common/drive-state.ts'
 import { describe, expect, it } from 'vitest'
 import type { Mount } from '../../mounts/mount-manager-contract.ts'
+import type { AlertRecord } from '../../store/alert-records.ts'
+import type { AuditRecord } from '../../store/access-records.ts'
 import { createGrants } from '../../users/grants.ts'
 import { allMounts } from '../../users/principal.ts'
 import type { GrantScope } from '../../users/principal.ts'
@@ -23,11 +25,47 @@ function mountOf(id: string, labels: readonly string[] = [], queue: QueueCounts 
   return { record, status }
 }
 
+function alertOf(mountId: string, message: string): AlertRecord {
+  const none = { acknowledgedAt: 0, acknowledgedBy: '', resolvedAt: 0, resolvedBy: '' }
+  return {
+    id: message,
+    severity: 'error',
+    mountId,
+    reason: 'x',
+    message,
+    lines: [],
+    correlationId: '',
+    times: 1,
+    raisedAt: 1,
+    lastAt: 1,
+    ...none,
+  }
+}
+
+function auditOf(mountId: string, action: string): AuditRecord {
+  const texts = {
+    principal: 'p',
+    origin: 'o',
+    action,
+    class: 'change',
+    result: 'ok',
+    providerId: '',
+    target: '',
+    correlationId: '',
+    mac: '',
+  }
+  return { sequence: 1, segment: 1, at: 1, times: 1, mountId, ...texts }
+}
+
 function setUp(kept = 10_000) {
   const bus = new EventBus<ServiceEvent>(kept)
   const grants = createGrants()
   const mounts = new Map<string, Mount>()
-  const listeners: { progress: (items: readonly TransferOf[]) => void } = { progress: () => {} }
+  const open: AlertRecord[] = []
+  const listeners: { progress: (items: readonly TransferOf[]) => void; audit: (lines: readonly AuditRecord[]) => void } = {
+    progress: () => {},
+    audit: () => {},
+  }
   const quiet = <Item>() =>
     new LiveFeed<Item>(
       () => ({ next: () => Promise.resolve([]), close: () => Promise.resolve() }),
@@ -38,8 +76,15 @@ function setUp(kept = 10_000) {
     listeners.progress = listener
     return () => {}
   }
+  const audit = quiet<AuditRecord>()
+  audit.subscribe = (listener) => {
+    listeners.audit = listener
+    return () => {}
+  }
   const parts = {
     bus,
+    alerts: { list: () => Promise.resolve(open) },
+    audit,
     mounts: { list: () => Promise.resolve([...mounts.values()]) },
     providers: { list: () => Promise.resolve([]) },
     progress,
@@ -53,7 +98,11 @@ function setUp(kept = 10_000) {
   }
   function watch(wish: Partial<WatchWish> = {}, scope: GrantScope = allMounts) {
     const abort = new AbortController()
-    const stream = new WatchStream(parts, { cursor: '', progress: false, logs: false, mountId: '', ...wish }, grants.sightOf({ scope }))
+    const stream = new WatchStream(
+      parts,
+      { cursor: '', progress: false, logs: false, audit: false, mountId: '', ...wish },
+      grants.sightOf({ scope }),
+    )
     const answers = stream.run(abort.signal)
     const next = async () => {
       const step = await answers.next()
@@ -64,7 +113,7 @@ function setUp(kept = 10_000) {
     }
     return { next, abort, answers }
   }
-  return { bus, change, watch, listeners, mounts }
+  return { bus, change, watch, listeners, mounts, open }
 }
 
 describe('a stream of events', () => {
@@ -135,21 +184,25 @@ describe('a stream of events', () => {
   })
 
   it('holds only what its client sees, and tells when something goes out of sight', async () => {
-    const { change, watch, bus } = setUp()
+    const { change, watch, bus, open, listeners } = setUp()
     change(mountOf('a', ['team']))
     change(mountOf('b'))
-    const { next } = watch({}, { kind: 'label', label: 'team' })
-    expect(await next()).toMatchObject({ value: { mounts: [{ id: 'a' }] } })
+    open.push(alertOf('a', 'open'), alertOf('b', 'hidden'), alertOf('', 'hidden too'))
+    const { next } = watch({ audit: true }, { kind: 'label', label: 'team' })
+    const { value } = await next()
+    expect(value).toMatchObject({ mounts: [{ id: 'a' }], alerts: [{ message: 'open' }] })
+    listeners.audit([auditOf('b', 'hidden'), auditOf('', 'hidden too'), auditOf('a', 'seen')])
+    expect(await next()).toMatchObject({ what: 'audit', value: { action: 'seen' } })
     change(mountOf('b'))
-    bus.publish({ kind: 'alert', alert: { severity: 'error', mountId: 'b', reason: 'x', message: 'not yours' } })
-    bus.publish({ kind: 'alert', alert: { severity: 'error', mountId: '', reason: 'x', message: 'nor this' } })
+    bus.publish({ kind: 'alert', alert: alertOf('b', 'not yours') })
+    bus.publish({ kind: 'alert', alert: alertOf('', 'nor this') })
     bus.publish({ kind: 'mount-removed', mountId: 'b' })
     bus.publish({ kind: 'provider-removed', providerId: 'q' })
     change(mountOf('a', []))
     expect(await next()).toMatchObject({ what: 'removedMountId', value: 'a' })
     change(mountOf('a', ['team']))
     expect(await next()).toMatchObject({ what: 'mount', value: { id: 'a' } })
-    bus.publish({ kind: 'alert', alert: { severity: 'error', mountId: 'a', reason: 'x', message: 'yours' } })
+    bus.publish({ kind: 'alert', alert: alertOf('a', 'yours') })
     expect(await next()).toMatchObject({ what: 'alert', value: { message: 'yours' } })
   })
 })

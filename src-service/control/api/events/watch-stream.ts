@@ -4,6 +4,10 @@ import type { MountManager } from '../../mounts/mount-manager-contract.ts'
 import type { Provider } from '../../providers/providers.ts'
 import type { Sight } from '../../users/grants.ts'
 import type { LogLine } from '../log-reader.ts'
+import type { Alerts } from '../../alerts/alerts.ts'
+import type { AuditRecord } from '../../store/access-records.ts'
+import { writeAlert } from '../alert-handler.ts'
+import { writeAuditLine } from '../audit-handler.ts'
 import { writeLine } from '../log-handler.ts'
 import { writeMount } from '../mount-wire.ts'
 import { writeProvider } from '../provider-handler.ts'
@@ -19,8 +23,10 @@ export interface WatchParts {
   readonly bus: EventBus<ServiceEvent>
   readonly mounts: Pick<MountManager, 'list'>
   readonly providers: { list(): Promise<readonly Provider[]> }
+  readonly alerts: Pick<Alerts, 'list'>
   readonly progress: LiveFeed<TransferOf>
   readonly logs: LiveFeed<LogLine>
+  readonly audit: LiveFeed<AuditRecord>
   /** Milliseconds after which a silent stream says that it lives. */
   readonly heartbeatMs: number
 }
@@ -30,6 +36,7 @@ export interface WatchWish {
   readonly cursor: string
   readonly progress: boolean
   readonly logs: boolean
+  readonly audit: boolean
   /** '' = all. */
   readonly mountId: string
 }
@@ -39,6 +46,8 @@ type What = NonNullable<MessageInitShape<typeof EventSchema>['what']>
 
 /** Most live events that wait for a client; one that is slower begins anew. */
 const maxWaiting = 1000
+/** Most alerts of a snapshot. */
+const snapshotAlerts = 100
 
 /** One client's view of the events: what it sees of them, where it is, and what waits for it. */
 export class WatchStream {
@@ -77,10 +86,11 @@ export class WatchStream {
   }
 
   #listen(): (() => void)[] {
-    const { bus, progress, logs } = this.#parts
+    const { bus, progress, logs, audit } = this.#parts
     const ends = [bus.onPublish(() => this.#wake())]
     if (this.#wish.progress) ends.push(progress.subscribe((items) => this.#push(this.#progressOf(items))))
     if (this.#wish.logs) ends.push(logs.subscribe((lines) => this.#push(this.#linesOf(lines))))
+    if (this.#wish.audit) ends.push(audit.subscribe((lines) => this.#push(this.#auditOf(lines))))
     return ends
   }
 
@@ -99,7 +109,9 @@ export class WatchStream {
     this.#position = this.#parts.bus.last
     const mounts = await this.#takeIn(signal)
     const providers = (await this.#parts.providers.list()).filter(({ record }) => this.#seesProvider(record.id))
-    const value = { reset, mounts: mounts.map(writeMount), providers: providers.map(writeProvider), pending: this.#pending.write() }
+    const alerts = (await this.#parts.alerts.list(false)).filter(({ mountId }) => this.#seesAbout(mountId)).slice(0, snapshotAlerts)
+    const known = { mounts: mounts.map(writeMount), providers: providers.map(writeProvider), alerts: alerts.map(writeAlert) }
+    const value = { reset, ...known, pending: this.#pending.write() }
     return { cursor: this.#cursor(), content: { case: 'snapshot', value } }
   }
 
@@ -161,7 +173,7 @@ export class WatchStream {
       case 'provider-removed':
         return this.#wish.mountId === '' && this.#sight.whole ? { case: 'removedProviderId', value: event.providerId } : null
       case 'alert':
-        return this.#seesAbout(event.alert.mountId) ? { case: 'alert', value: event.alert } : null
+        return this.#seesAbout(event.alert.mountId) ? { case: 'alert', value: writeAlert(event.alert) } : null
     }
   }
 
@@ -195,6 +207,10 @@ export class WatchStream {
     return lines
       .filter((line) => line.level !== 'debug' && this.#seesAbout(line.mountId))
       .map((line) => ({ case: 'log' as const, value: writeLine(line) }))
+  }
+
+  #auditOf(lines: readonly AuditRecord[]): What[] {
+    return lines.filter(({ mountId }) => this.#seesAbout(mountId)).map((line) => ({ case: 'audit' as const, value: writeAuditLine(line) }))
   }
 
   #push(items: readonly What[]): void {

@@ -74,7 +74,9 @@ function addWorkers(sample: Sample, sight: Sight, gauge: MakeGauge, counter: Mak
   const fuse = counter('fuse_requests_total', 'Requests of the kernel', [...labels, 'operation'])
   const fuseErrors = counter('fuse_errors_total', 'Requests of the kernel answered with an error', [...labels, 'operation'])
   const fuseSeconds = counter('fuse_seconds_total', 'Time that requests of the kernel took', [...labels, 'operation'])
-  const probes = counter('reconnect_attempts_total', 'Attempts to find a lost provider again', labels)
+  const probes = counter('probes_total', 'Times that the provider was asked whether it answers', labels)
+  const probeFailures = counter('probe_failures_total', 'Times that it did not', labels)
+  const reconnects = counter('reconnect_attempts_total', 'Attempts to find a lost provider again', labels)
   const failures = counter('reconnect_failures_total', 'Failed attempts to find a lost provider again', labels)
   const probeSeconds = gauge('probe_seconds', 'Time that the last probe took', labels)
   for (const { mount, metrics } of seen(sample, sight)) {
@@ -91,7 +93,9 @@ function addWorkers(sample: Sample, sight: Sight, gauge: MakeGauge, counter: Mak
       fuseSeconds.inc({ ...of, operation: name }, milliseconds / 1000)
     }
     probes.inc(of, metrics.probes)
-    failures.inc(of, metrics.probeFailures)
+    probeFailures.inc(of, metrics.probeFailures)
+    reconnects.inc(of, metrics.reconnects)
+    failures.inc(of, metrics.reconnectFailures)
     probeSeconds.set(of, metrics.probeMs / 1000)
   }
 }

@@ -140,7 +140,7 @@ describe('plain HTTP', () => {
   it('sends events with their cursors, and goes on after the last that was seen', async () => {
     const first = await readEvents(3, {}, async () => {
       await call('POST', '/api/v1/providers', local('seen'))
-      service.alert({ severity: 'warning', mountId: '', reason: 'test', message: 'look' })
+      service.alerts.raise({ severity: 'warning', mountId: '', reason: 'test', message: 'look' })
     })
     expect(first).toMatchObject([
       { snapshot: { reset: false } },
