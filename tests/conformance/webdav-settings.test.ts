@@ -7,6 +7,7 @@ import { openConnector } from '../../src-service/drive/connectors/registry.ts'
 import type { OpenConnector } from '../../src-service/drive/connectors/registry.ts'
 import { findApache, startApache } from '../servers/apache.ts'
 import type { ApacheServer } from '../servers/apache.ts'
+import { findNginx, startNginx } from '../servers/nginx.ts'
 import { at, contentsAt, error, listAll, put, refusal, signal } from './candidate.ts'
 
 const found = await findApache()
@@ -214,4 +215,27 @@ describe('webdav settings', () => {
       await new Promise((resolve) => cloud.close(resolve))
     })
   })
+})
+
+test('nginx over TLS: refused, and accepted with the certificate of its authority; moves lead to the same server', async ({ skip }) => {
+  const tool = await findNginx()
+  if ('missing' in tool) return skip(`nginx: ${tool.missing}`)
+  await using all = new AsyncDisposableStack()
+  const server = await startNginx(tool)
+  all.defer(() => server.stop())
+  const opened = (more: Readonly<Record<string, string>>) => {
+    const options = { url: server.tls, username: server.username, ...more }
+    const settings = { options, secret: (name: string) => (name === 'password' ? server.password : undefined) }
+    const one = openConnector('webdav', { settings, remoteRoot: '', log: () => undefined })
+    all.defer(() => one.close())
+    return one
+  }
+  expect(await error(opened({}).check(signal))).toMatchObject({ kind: 'offline', code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
+  const trusted = opened({ ca: server.certificates.authority.cert })
+  // Of this size it is sent under a name of its own and moved.
+  const contents = 'x'.repeat(2 * 2 ** 20)
+  const { rev } = await put(trusted, at('large'), contents)
+  await trusted.move?.(at('large'), at('moved here'), 'file', { kind: 'rev', rev }, null, signal)
+  expect(await contentsAt(trusted, at('moved here'))).toBe(contents)
+  expect((await listAll(trusted, at())).map(({ name }) => name.toString())).toEqual(['moved here'])
 })

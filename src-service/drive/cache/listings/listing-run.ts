@@ -3,6 +3,7 @@ import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
 import { shownName } from '../places.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import { type RemoteRow, rootNode } from '../tree.ts'
+import { oneAhead } from './one-ahead.ts'
 import type { TakeIn } from './take-in.ts'
 import type { VanishedFolder } from './vanished-folder.ts'
 
@@ -63,7 +64,7 @@ export class ListingRun {
 
   /** @param suspects what the last listing of this folder missed, if it missed too much. */
   async run(place: RemotePlace, suspects: ReadonlySet<number>, signal: AbortSignal): Promise<RunResult> {
-    for await (const page of this.#parts.connector.list(place, signal)) {
+    for await (const page of oneAhead(this.#parts.connector.list(place, signal))) {
       await this.#takeAll(page.entries, false)
       if (this.#hidden.length < mostHidden) this.#hidden = this.#hidden.concat(page.hidden)
     }
