@@ -11,7 +11,8 @@ import { compile, Exerciser } from './exerciser.ts'
 /** Seeds that once found something, and some more. */
 const pinned = [1, 2, 3]
 const seeds = isProof ? [...pinned, ...Array.from({ length: 9 }, () => 4 + randomInt(1e9))] : pinned
-const callsEach = isProof ? 100_000 : 1_500
+/** Of each seed. Before a bucket everything that is written is uploaded at once, which takes its time. */
+const calls = { folder: isProof ? 100_000 : 1_500, bucket: isProof ? 12_000 : 1_500 }
 const limit = { timeout: isProof ? 3_600_000 : 120_000 }
 let scratch: string
 let program: string
@@ -23,20 +24,20 @@ beforeAll(async () => {
 
 afterAll(() => rm(scratch, { recursive: true, force: true }))
 
-async function exercise(cloud: Cloud): Promise<void> {
+async function exercise(cloud: Cloud, callsEach: number): Promise<void> {
   await using installation = await Installation.create()
   await installation.account('cloud', cloud.account)
   const mount = await installation.mount('drive', 'cloud', ['--option', 'writeBackSeconds=0'])
-  let calls = 0
+  let done = 0
   for (let at = 0; at < seeds.length; at += 3) {
     const some = await Promise.all(
       seeds.slice(at, at + 3).map((seed) => Exerciser.start(program, mount, installation.folder, seed, callsEach)),
     )
     for (const one of some) {
-      const done = await one.ended(limit.timeout).catch(async (error: unknown) => {
+      const ended = await one.ended(limit.timeout).catch(async (error: unknown) => {
         throw new Error(`${String(error)}\n${await installation.logs()}`, { cause: error })
       })
-      calls += done.calls
+      done += ended.calls
       await one.expectSame(mount)
     }
     await installation.uploaded('drive', 120_000)
@@ -45,20 +46,20 @@ async function exercise(cloud: Cloud): Promise<void> {
     const remote = await fresh.mount('check', 'cloud', ['--read-only'])
     for (const one of some) await one.expectSame(remote)
   }
-  expect(calls).toBeGreaterThanOrEqual(seeds.length * callsEach)
-  process.stdout.write(`exerciser on ${cloud.name}: ${calls} calls, seeds ${seeds.join(' ')}; model, mount and remote agree\n`)
+  expect(done).toBeGreaterThanOrEqual(seeds.length * callsEach)
+  process.stdout.write(`exerciser on ${cloud.name}: ${done} calls, seeds ${seeds.join(' ')}; model, mount and remote agree\n`)
 }
 
 describe('random calls', () => {
   test('on a mount of a folder', limit, async () => {
     await using cloud = await localCloud()
-    await exercise(cloud)
+    await exercise(cloud, calls.folder)
   })
 
   test('on a mount of a MinIO bucket', limit, async ({ skip }) => {
     const cloud = await minioCloud()
     if ('missing' in cloud) return skip(cloud.missing)
     await using server = cloud
-    await exercise(server)
+    await exercise(server, calls.bucket)
   })
 })
