@@ -24,6 +24,8 @@ export type Step =
   | { readonly kind: 'offline' | 'online' | 'crash' | 'drain' | 'pause' | 'resume' }
   | { readonly kind: 'run'; readonly turns: number }
   | { readonly kind: 'lose'; readonly done: boolean; readonly calls: number }
+  /** The next changes get no answer, and are done so many ms later. */
+  | { readonly kind: 'late'; readonly calls: number; readonly ms: number }
 
 /** Some of these are there at first. */
 export const firstFiles = ['d/a', 'd/s/b', 'e/b', 'a', 'd/b']
@@ -44,6 +46,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ kind: kind('run'), turns: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 80 })) }),
   },
   { weight: 2, arbitrary: fc.record({ kind: kind('lose'), done: fc.boolean(), calls: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 2, arbitrary: fc.record({ kind: kind('late'), calls: fc.integer({ min: 1, max: 3 }), ms: fc.integer({ min: 1, max: 15 }) }) },
   { weight: 2, arbitrary: fc.record({ kind: kind('offline', 'online', 'crash', 'crash', 'drain', 'pause', 'resume') }) },
 )
 
@@ -75,6 +78,7 @@ export class History {
   readonly wanted = new Map<string, string>()
   #texts = 0
   #lose = { done: false, left: 0 }
+  #late = { ms: 0, left: 0 }
 
   constructor(rig: SyncRig) {
     const { cloud } = rig
@@ -85,6 +89,12 @@ export class History {
     // Some calls take longer than others, so that they overtake one another.
     cloud.delay = async () => {
       for (let turn = (calls++ * 7) % 5; turn >= 0; turn--) await new Promise((resolve) => setImmediate(resolve))
+    }
+    cloud.late = () => {
+      if (this.#late.left === 0) return undefined
+      this.#late.left--
+      const { ms } = this.#late
+      return new Promise((resolve) => setTimeout(resolve, ms))
     }
     cloud.fault = ({ done, operation }) => {
       if (this.#lose.left === 0 || done !== this.#lose.done || operation === 'page') return undefined
@@ -169,6 +179,9 @@ export class History {
       case 'lose':
         this.#lose = { done: step.done, left: step.calls }
         return
+      case 'late':
+        this.#late = { ms: step.ms, left: step.calls }
+        return
       case 'crash':
         await rig.crash()
         return
@@ -245,6 +258,7 @@ export class History {
     cloud.calls.push('> rest')
     cloud.online = true
     this.#lose.left = 0
+    this.#late.left = 0
     rig.queue.pause(false)
     for (let round = 0; round < 6; round++) {
       rig.queue.retry('all')
@@ -261,6 +275,10 @@ export class History {
       cloud.capabilities.realFolders ? all : Object.fromEntries(Object.entries(all).filter(([path]) => !path.endsWith('/')))
     const shown = Object.fromEntries(Object.entries(files(ours)).map(([path, text]) => [path.replaceAll(/ \((folder|file)\)/g, ''), text]))
     assert.deepEqual(shown, files(theirs), `here ${JSON.stringify(shown, null, 1)}, there ${JSON.stringify(files(theirs), null, 1)}`)
+    assert.deepEqual(
+      Object.keys(theirs).filter((path) => path.includes('.cloudmoor-swap-')),
+      [],
+    )
     const found = new Set(Object.values(theirs))
     for (const [text, how] of this.wanted) assert.ok(found.has(text), `${text} (${how}) is lost`)
     assert.deepEqual(

@@ -16,7 +16,13 @@ const kinds = (Object.keys(clouds) as (keyof typeof clouds)[]).flatMap((kind) =>
 ])
 
 async function replay(kind: keyof typeof clouds, realContents: boolean, steps: readonly Step[], first: readonly string[]): Promise<void> {
-  const history = new History(await SyncRig.open(clouds[kind](), { clock: fastClock(), realContents }))
+  const history = new History(
+    await SyncRig.open(clouds[kind](), {
+      clock: fastClock(),
+      realContents,
+      deadlines: { metadataMs: 10_000, readMs: 5000, writeMs: 5000 },
+    }),
+  )
   try {
     for (const path of first) await history.take({ kind: 'their-put', path })
     await history.rig.refreshAll()

@@ -38,7 +38,7 @@ export interface Conflict {
   readonly id: string
   /** both-changed: another client changed it too; unproved: never synced before a power loss. */
   readonly kind: 'both-changed' | 'unproved'
-  /** The name that both versions want; it shows theirs. */
+  /** The name that both versions want. It shows theirs, or ours where `mine` has the same path: its bytes are not all here. */
   readonly path: string
   readonly at: number
   readonly mine: ConflictVersion

@@ -131,4 +131,5 @@ CREATE TABLE IF NOT EXISTS conflict (
   at INTEGER NOT NULL                -- ms since 1970
 );
 CREATE INDEX IF NOT EXISTS node_pinned ON node (id) WHERE pinned = 1;
+CREATE INDEX IF NOT EXISTS node_fault ON node (fault) WHERE fault IS NOT NULL;
 `

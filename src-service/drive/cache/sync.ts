@@ -31,6 +31,8 @@ export interface UploadQueue {
   status(): { readonly files: number; readonly bytes: number; readonly parked: number; readonly uploading: number }
   transfers(limit: number): readonly Transfer[]
   retry(id: number | 'all'): void
+  /** Gives up what was changed under this name: it shows what the provider has, or goes. @throws busy, or an Unknown kind */
+  takeTheirs(name: number, signal: AbortSignal): Promise<void>
   /** Of uploads that are to go on, or to be ended. */
   handles(): readonly string[]
   pause(paused: boolean): void

@@ -43,7 +43,8 @@ export class FileStates {
   }
 
   #stateOf(row: NodeRow): { state: FileState; reason: string } {
-    if (row.fault !== null) return { state: row.fault === 'base_lost' ? 'conflict' : 'error', reason: row.fault }
+    const isMended = row.fault === 'base_lost' && this.#contents.isWhole(row.id)
+    if (row.fault !== null && !isMended) return { state: row.fault === 'base_lost' ? 'conflict' : 'error', reason: row.fault }
     const queued = this.#queue.stateOf(row.id)
     if (queued !== undefined) return { state: queued.state === 'parked' ? 'error' : queued.state, reason: queued.reason }
     if (row.pinned === 1) return { state: 'pinned', reason: '' }

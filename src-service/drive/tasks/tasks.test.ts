@@ -111,6 +111,41 @@ test('a conflict copy is listed with both versions until one is chosen, or it ge
   expect(await ask('confirmSafe', {})).toMatchObject({ onDisk: true, uploaded: true, files: 0, bytes: 0, conflicts: 0 })
 })
 
+test('changes to a version that the provider does not have any more are listed, and kept or given up', async () => {
+  const names = ['both', 'gone', 'mine', 'theirs']
+  for (const name of names) writeFileSync(join(cloud, name), 'x'.repeat(300_000))
+  await start()
+  const { filesystem } = drive
+  expect((await ask('listFolder', { path: '', after: 0, limit: 10 })).entries).toHaveLength(4)
+  for (const name of names) {
+    rmSync(join(cloud, name))
+    if (name !== 'gone') writeFileSync(join(cloud, name), 'theirs')
+    const node = await filesystem.lookup(root, Buffer.from(name))
+    const { fh } = await filesystem.open(node?.id ?? 0, { flags: 1, killPrivileges: false })
+    await filesystem.write(fh, Buffer.from('ours'), 0, 4, 100, { cached: false, killPrivileges: false })
+    await filesystem.release(fh)
+  }
+  drained().catch(() => undefined)
+  await expect.poll(() => ask('conflicts', { limit: 10 }), { timeout: 5000 }).toHaveLength(4)
+  const found = await ask('conflicts', { limit: 10 })
+  expect(found.map(({ path, kind, mine }) => [path, kind, mine.size])).toEqual(names.map((name) => [name, 'both-changed', 300_000]))
+  expect(await ask('confirmSafe', {})).toMatchObject({ conflicts: 4, uploaded: false })
+  const ours = `${'\0'.repeat(100)}ours${'\0'.repeat(300_000 - 104)}`
+  const kept = new Map<string, string>()
+  for (const { id, path } of found) {
+    const keep = path === 'gone' ? 'mine' : (path as 'mine' | 'theirs' | 'both')
+    kept.set(path, (await ask('resolveConflict', { conflictId: id, keep })).path)
+  }
+  expect(await ask('conflicts', { limit: 10 })).toEqual([])
+  await drained()
+  const copy = kept.get('both') ?? ''
+  expect(here()).toEqual(['both', copy, 'gone', 'mine', 'theirs'])
+  const text = (name: string): string => readFileSync(join(cloud, name), 'utf8')
+  expect([text('both'), text('theirs')]).toEqual(['theirs', 'theirs'])
+  expect([text(copy), text('gone'), text('mine')].every((one) => one === ours)).toBe(true)
+  expect(await ask('confirmSafe', {})).toMatchObject({ conflicts: 0, uploaded: true })
+})
+
 /** What a power loss leaves: the machine's next boot has another id. */
 async function losePower(): Promise<void> {
   const copy = join(folder, 'copy')

@@ -15,10 +15,15 @@ export async function baseGoneStep(
   step: StepContext,
 ): Promise<StepResult> {
   const { places, connector, database } = parts
-  if (hasChanges(parts, node.id)) {
-    throw new CloudError('damaged', 'the version that the changes were made to is gone at the provider; what was written is kept')
-  }
   const known = places.placeOfNode(node.id)
+  if (hasChanges(parts, node.id)) {
+    const base = known === undefined ? null : await connector.stat(known.place, 'file', step.signal)
+    if (base?.rev !== known?.row.rev) {
+      database.sql.prepare("UPDATE node SET fault = 'base_lost' WHERE id = ?").run(node.id)
+      throw new CloudError('damaged', 'the version that the changes were made to is gone at the provider; what was written is kept')
+    }
+    if (base !== null) throw new CloudError('unavailable', 'the provider has the version, but does not give its bytes')
+  }
   const source = known?.row.content === node.content || known?.row.id === remote?.id ? known : undefined
   if (source === undefined) {
     database.transaction(() => {

@@ -12,6 +12,7 @@ import { type QueueRow, QueueRows } from './queue-rows.ts'
 import { QuietTimes } from './quiet-times.ts'
 import { Runner } from './runner.ts'
 import { Situations } from './situation.ts'
+import { takeTheirs } from './take-theirs.ts'
 import { TransferList } from './transfer-list.ts'
 import { Waiters } from './waiters.ts'
 
@@ -171,6 +172,11 @@ class Queue implements UploadQueue {
     this.#parts.reachability.retry()
     this.#runner.wake()
     this.#changed()
+  }
+
+  async takeTheirs(name: number, signal: AbortSignal): Promise<void> {
+    await takeTheirs(this.#parts, name, signal)
+    this.#wake()
   }
 
   pause(paused: boolean): void {
