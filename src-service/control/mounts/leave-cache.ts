@@ -7,7 +7,7 @@ import type { QueueCounts } from '../../common/drive-state.ts'
 import { rcloneCache } from './mount-plan.ts'
 
 /** @throws busy, UNSENT_FILES */
-export async function refuseUnsent(record: MountRecord, queue: QueueCounts, folder: string): Promise<void> {
+export async function refuseUnsent(record: Pick<MountRecord, 'name'>, queue: QueueCounts, folder: string): Promise<void> {
   if (queue.files > 0)
     throw unsent(
       record,
@@ -18,7 +18,7 @@ export async function refuseUnsent(record: MountRecord, queue: QueueCounts, fold
   if (inHand > 0) throw unsent(record, `${inHand} files that rclone has not handed over yet`, `cloudmoor mount ${record.name}`)
 }
 
-function unsent({ name }: MountRecord, what: string, command: string): CloudError {
+function unsent({ name }: Pick<MountRecord, 'name'>, what: string, command: string): CloudError {
   return new CloudError('busy', `'${name}' has ${what}`, {
     code: 'UNSENT_FILES',
     hint: `Wait for them: ${command}. What is waiting, and why, shows cloudmoor transfers.`,
