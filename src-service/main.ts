@@ -17,9 +17,10 @@ import { MountRecords } from './control/mounts/mount-records.ts'
 import { scriptArguments } from './control/mounts/script.ts'
 import { WorkerPool } from './control/mounts/worker-pool.ts'
 import { createProviders } from './control/providers/providers.ts'
+import { auditedAccounts } from './control/service/audited-accounts.ts'
 import { groupIdOf } from './control/service/group-of.ts'
 import { readServiceFlags, usage } from './control/service/service-flags.ts'
-import { openServiceAlerts } from './control/service/service-alerts.ts'
+import { openServiceAlerts, tellOfAudit } from './control/service/service-alerts.ts'
 import { ServiceLife } from './control/service/service-life.ts'
 import { watchHealth } from './control/service/watch-health.ts'
 import { openStore } from './control/store/open-store.ts'
@@ -72,13 +73,15 @@ async function main(): Promise<void> {
 
   const instance = await instanceOf(store.settings)
   const { alerts, end: endAlerts } = await openServiceAlerts({ store, secrets, log, logs: places.logs, instance, version })
+  const audit = await openAudit({
+    ...{ table: store.audit, clock: systemClock, log: log.write, keptDays: Number(await readSetting(store.settings, 'auditDays')) },
+    key: (await readKeyFile(places.auditKey)) ?? (await createKeyFile(places.auditKey)),
+    onWritable: (isWritable) => tellOfAudit(alerts, isWritable),
+  })
   const mounts = createMountManager({
     host: {
       ...{ native, clock: systemClock, pool, log, records: new MountRecords(places.run) },
-      plans: {
-        ...{ places, logLevel: 'info' },
-        accounts: { account: (id) => providers.account(id), bareAccount: async (id) => (await providers.get(id)).record },
-      },
+      plans: { places, logLevel: 'info', accounts: auditedAccounts(providers, audit) },
       stopTimeoutMs: await stopTimeoutMs(store.settings),
       onAlert: ({ id }, severity, reason, message) => alerts.raise({ severity, mountId: id, reason, message }),
     },
@@ -94,10 +97,6 @@ async function main(): Promise<void> {
     void sweep()
   })
 
-  const audit = await openAudit({
-    ...{ table: store.audit, clock: systemClock, log: log.write, keptDays: Number(await readSetting(store.settings, 'auditDays')) },
-    key: (await readKeyFile(places.auditKey)) ?? (await createKeyFile(places.auditKey)),
-  })
   const access = createAccess(store, systemClock, loginCost)
   const configuration = createConfiguration({ store, providers, secrets, mounts, descriptors, around: { places, hints } })
 

@@ -76,6 +76,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     connector,
     clock: systemClock,
     probeMs: options.deadlines.metadataMs,
+    hasSecrets: () => Object.keys(secrets).length > 0,
     onChange: () => {
       changes.happened()
     },

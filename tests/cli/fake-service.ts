@@ -247,6 +247,16 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       listConflicts: () => ({ conflicts: [unproved] }),
       resolveConflict: () => ({ path: 'a.raw' }),
     })
+    const line = {
+      ...{ sequence: 7n, time: at, principal: 'user:ada', origin: '10.0.0.7', action: 'cloudmoor.v1.MountService.StartMount' },
+      ...{ class: 'runtime', result: 'ok', mountId: 'm-1', target: 'a "b", c', correlationId: 'c-9', times: 1, mac: 'ff' },
+    }
+    service(AuditService, {
+      tailAudit: async function* () {
+        yield { entries: [line] }
+        yield await Promise.resolve({ entries: [{ ...line, sequence: 8n, target: '=1+1', result: 'PERMISSION', times: 12 }] })
+      },
+    })
     const cut = {
       ...{
         id: '0123456789abcdef',

@@ -1,7 +1,9 @@
 import Database from 'better-sqlite3'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { connectService } from '../../../proto/client/connect.ts'
+import { createClient } from '@connectrpc/connect'
+import { connectService, openTransport } from '../../../proto/client/connect.ts'
 import type { ServiceConnection } from '../../../proto/client/connect.ts'
+import { EventService, LiveKind } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
 import { readError } from '../../../proto/client/read-error.ts'
 import { Role } from '../../../proto/gen/cloudmoor/v1/policy_pb.js'
 import { startTestService } from '../../../tests/support/test-service.ts'
@@ -60,6 +62,23 @@ it('while it cannot be written nothing can be changed, and everything read', asy
   await client.users.createUser({ user: { name: 'ben', grant: { role: Role.OPERATOR } } })
 })
 
+it('comes live on the stream of events, to those who ask', async () => {
+  const { transport, close } = openTransport(service.places.socket)
+  const events = createClient(EventService, transport)
+  const abort = new AbortController()
+  const next = (async () => {
+    for await (const { content } of events.watch({ live: [LiveKind.AUDIT] }, { signal: abort.signal })) {
+      if (content.case === 'event' && content.value.what.case === 'audit') return content.value.what.value
+    }
+    return null
+  })()
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  await client.users.createUser({ user: { name: 'dora', grant: { role: Role.READ_ONLY } } })
+  expect(await next).toMatchObject({ action: 'cloudmoor.v1.UserService.CreateUser', target: 'dora', result: 'ok' })
+  abort.abort()
+  close()
+})
+
 it('followed, it gives new lines as they come', async () => {
   const abort = new AbortController()
   const seen: string[] = []
@@ -72,5 +91,5 @@ it('followed, it gives new lines as they come', async () => {
   await new Promise((resolve) => setTimeout(resolve, 200))
   await client.users.createUser({ user: { name: 'carl', grant: { role: Role.READ_ONLY } } })
   await following
-  expect(seen).toEqual(['ben', 'carl'])
+  expect(seen).toEqual(['dora', 'carl'])
 })

@@ -8,16 +8,16 @@ export interface ProbeParts {
     check(id: string, signal: AbortSignal): Promise<void>
   }
   readonly clock: Clock
-  /** Between two probes; 0 = none for now. Asked before each round. */
+  /** Between two probes; 0 = none for now. Asked every few seconds. */
   readonly everyMs: () => Promise<number>
   readonly random?: () => number
 }
 
-/** While there is nothing to do it is looked whether there is. */
-const idleMs = 60_000
+/** A changed interval counts after this time at the latest. */
+const lookMs = 5_000
 const answerMs = 60_000
 /** Probes of a round are spread over this part of the interval. */
-const spread = 0.25
+const spread = 0.5
 
 /**
  * Asks the provider of every mount that is up, again and again, whether it answers: a connection that was cut is found out also when
@@ -35,12 +35,17 @@ export function probeMounts({ mounts, clock, everyMs, random = Math.random }: Pr
   }
 
   async function run(): Promise<void> {
+    let last = clock.monotonic()
     while (!isOver()) {
       const every = await everyMs().catch(() => 0)
-      await pause(clock, every === 0 ? idleMs : every * (1 - spread), ended.signal)
-      if (every === 0 || isOver()) continue
+      const remaining = every === 0 ? lookMs : last + every - clock.monotonic()
+      if (remaining > 0) {
+        await pause(clock, Math.min(remaining, lookMs), ended.signal)
+        continue
+      }
+      last = clock.monotonic()
       const all = await mounts.list(AbortSignal.timeout(answerMs)).catch(() => [])
-      await Promise.all(all.filter(isProbed).map(({ record }) => probe(record.id, every * spread * 2)))
+      await Promise.all(all.filter(isProbed).map(({ record }) => probe(record.id, every * spread)))
     }
   }
 

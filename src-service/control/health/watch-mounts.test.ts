@@ -156,7 +156,7 @@ it('probes every mount that is up, but not one without its secrets, nor one that
     everyMs: () => Promise.resolve(every),
     random: () => 0.5,
   })
-  await clock.advance(61_000)
+  await clock.advance(76_000)
   expect(probed).toEqual(['a', 'cut'])
   every = 0
   await clock.advance(600_000)

@@ -12,8 +12,8 @@ import type { MountPlan } from './supervisor-host.ts'
 
 /** Where accounts come from. */
 export interface AccountSource {
-  /** With its secrets. */
-  account(providerId: string): Promise<Account>
+  /** With its secrets, for a worker of this mount. */
+  account(providerId: string, mountId: string): Promise<Account>
   /** Without them, for a time when they cannot be had. */
   bareAccount(providerId: string): Promise<{ readonly type: string; readonly options: Options }>
 }
@@ -44,7 +44,7 @@ export async function planMount(
 ): Promise<MountPlan & { readonly secretsMissing: CloudError | null }> {
   const { accounts, places } = parts
   let secretsMissing: CloudError | null = null
-  const account = await accounts.account(record.providerId).catch(async (caught: unknown) => {
+  const account = await accounts.account(record.providerId, record.id).catch(async (caught: unknown) => {
     secretsMissing = CloudError.from(caught)
     return { ...(await accounts.bareAccount(record.providerId)), secrets: {} }
   })

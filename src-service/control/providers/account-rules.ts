@@ -116,17 +116,21 @@ function checkValues(secrets: Secrets): void {
 
 /** Who changes where secrets are sent must know them: all that stay stored have to be given again (or forgotten). */
 function checkDestination(descriptor: Descriptor, stored: ProviderRecord, options: Options, given: readonly string[]): void {
-  const changed = changedOptions(descriptor, stored.options, options, (schema) => schema.destination === true)
+  const changed = changedOptions(descriptor, stored.options, options, sendsElsewhere)
   const kept = Object.keys(stored.secretRefs).filter((name) => !given.includes(name))
   if (changed.length === 0 || kept.length === 0) return
   throw new CloudError(
     'sign-in',
-    `a change of ${changed.join(', ')} sends the stored secrets to another place: give ${kept.join(', ')} again`,
+    `a change of ${changed.join(', ')} may send the stored secrets to another place: give ${kept.join(', ')} again`,
     {
       code: 'SECRETS_NEEDED',
       hint: `Add ${kept.map((name) => `--set-secret ${name}=-`).join(' ')}`,
     },
   )
+}
+
+function sendsElsewhere(schema: OptionSchema): boolean {
+  return schema.destination === true || schema.exposes === true
 }
 
 /** Other files may lie there: a mount's local data would be taken for theirs. */

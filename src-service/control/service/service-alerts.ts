@@ -53,6 +53,13 @@ export async function openServiceAlerts(parts: ServiceAlertParts): Promise<{ rea
   }
 }
 
+/** Whether the audit log can be written. */
+export function tellOfAudit(alerts: Alerts, isWritable: boolean): void {
+  const message = 'the audit log cannot be written: changes are refused, reads go on'
+  if (isWritable) alerts.over('', 'audit-unwritable')
+  else alerts.raise({ severity: 'error', mountId: '', reason: 'audit-unwritable', message })
+}
+
 /** @param reference `vault:NAME`, or as a configuration file writes where a secret is */
 function secretOf(secrets: SecretStore, reference: string): Promise<Secret> {
   if (reference.startsWith('vault:')) return getNamed(secrets, reference.slice('vault:'.length))

@@ -17,6 +17,7 @@ let clock: ManualClock
 let audit: Audit
 const key = randomBytes(32)
 const logged: string[] = []
+const writable: boolean[] = []
 const dayMs = 24 * 3600 * 1000
 
 const fact: AuditFact = {
@@ -25,7 +26,15 @@ const fact: AuditFact = {
 }
 const all: AuditFilter = { after: 0, since: 0, until: 0, principal: '', mountId: '', action: '', correlationId: '', begun: true }
 
-const open = (keptDays = 400) => openAudit({ table: store.audit, key, clock, log: (_, message) => void logged.push(message), keptDays })
+const open = (keptDays = 400) =>
+  openAudit({
+    table: store.audit,
+    key,
+    clock,
+    log: (_, message) => void logged.push(message),
+    keptDays,
+    onWritable: (is) => writable.push(is),
+  })
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'audit-'))
@@ -33,6 +42,7 @@ beforeEach(async () => {
   store = await openStore({ database: join(folder, 'x.db'), backups: join(folder, 'backups'), lock: join(folder, 'lock'), lockWaitMs: 0 })
   clock = new ManualClock()
   logged.length = 0
+  writable.length = 0
   audit = await open()
 })
 afterEach(async () => {
@@ -118,7 +128,9 @@ it('says when it cannot be written', async () => {
   await expect(audit.write(fact)).rejects.toMatchObject({ kind: 'unavailable', code: 'AUDIT_UNAVAILABLE' })
   tamper('DROP TRIGGER full')
   await audit.write(fact)
-  expect(await audit.verify()).toMatchObject({ lines: 1, brokenAt: 0 })
+  await audit.write(fact)
+  expect(await audit.verify()).toMatchObject({ lines: 2, brokenAt: 0 })
+  expect(writable).toEqual([false, true])
 })
 
 it('filters', async () => {

@@ -41,6 +41,8 @@ export interface AuditParts {
   readonly clock: Clock
   readonly log: WriteLog
   readonly keptDays: number
+  /** Called when it turns out to be writable or not, and when that changes. */
+  readonly onWritable?: (isWritable: boolean) => void
 }
 
 const dayMs = 24 * 3600 * 1000
@@ -52,8 +54,9 @@ export const everyLine: AuditFilter = {
   ...{ after: 0, since: 0, until: 0, principal: '', mountId: '', action: '', correlationId: '', begun: true },
 }
 
-export async function openAudit({ table, key, clock, log, keptDays }: AuditParts): Promise<Audit> {
+export async function openAudit({ table, key, clock, log, keptDays, onWritable = () => {} }: AuditParts): Promise<Audit> {
   const inTurn = serialise()
+  let isWritable: boolean | null = null
   let last = await table.last()
   let segment = (await table.segments()).at(-1) ?? null
   const sums = new Map<string, { readonly fact: AuditFact; more: number; readonly cancel: () => void }>()
@@ -66,6 +69,7 @@ export async function openAudit({ table, key, clock, log, keptDays }: AuditParts
       const line: AuditRecord = { ...unsealed, mac: seal(key, last?.mac ?? '', unsealed) }
       await table.append(line, opened)
       last = line
+      setWritable(true)
       if (opened === null) return
       segment = opened
       log('info', `audit segment ${opened.number} opens after ${opened.opensWith === '' ? 'nothing' : opened.opensWith}`)
@@ -91,7 +95,14 @@ export async function openAudit({ table, key, clock, log, keptDays }: AuditParts
     if (sum !== undefined && sum.more > 0) await append(sum.fact, sum.more).catch(complain)
   }
 
+  function setWritable(is: boolean): void {
+    if (isWritable === is) return
+    isWritable = is
+    onWritable(is)
+  }
+
   function complain(caught: unknown): void {
+    setWritable(false)
     log('error', 'the audit log cannot be written', { error: CloudError.from(caught) })
   }
 

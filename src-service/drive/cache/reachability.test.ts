@@ -9,6 +9,7 @@ let clock: ManualClock
 let way: Reachability
 let opened: number
 let told: string[]
+let secrets: boolean
 
 function checks(): number {
   return cloud.calls.filter((call) => call === 'check').length
@@ -19,7 +20,12 @@ beforeEach(() => {
   clock = new ManualClock()
   opened = 0
   told = []
-  way = new Reachability({ connector: cloud, clock, probeMs: 1000, onChange: () => undefined, tell: ({ message }) => told.push(message) })
+  secrets = true
+  way = new Reachability({
+    ...{ connector: cloud, clock, probeMs: 1000, onChange: () => undefined },
+    tell: ({ message }) => told.push(message),
+    hasSecrets: () => secrets,
+  })
   way.onOpen(() => {
     opened++
   })
@@ -55,6 +61,20 @@ describe('whether the provider can be reached', () => {
     expect(opened).toBe(1)
   })
 
+  test('asked from outside, it finds out also while nothing failed; attempts while it is lost are counted apart', async () => {
+    await way.probe()
+    expect(way.counts).toMatchObject({ probes: 1, probeFailures: 0, reconnects: 0 })
+    cloud.online = false
+    await way.probe()
+    expect(way.conditions()).toMatchObject([{ kind: 'offline' }])
+    expect(way.counts).toMatchObject({ probes: 2, probeFailures: 1, reconnects: 0 })
+    await way.probe()
+    cloud.online = true
+    await way.probe()
+    expect(way.conditions()).toEqual([])
+    expect(way.counts).toMatchObject({ probes: 4, probeFailures: 2, reconnects: 2, reconnectFailures: 1 })
+  })
+
   test('what is wrong is told, once a minute', async () => {
     for (const message of ['a web page', 'another one']) way.failed(new CloudError('garbage', message))
     way.failed(new CloudError('unavailable', 'status 500'))
@@ -67,10 +87,26 @@ describe('whether the provider can be reached', () => {
 
   test('credentials that are refused close it too, until somebody gives new ones', async () => {
     const check = cloud.check.bind(cloud)
-    cloud.check = () => Promise.reject(new CloudError('sign-in', 'expired'))
+    let tries = 0
+    cloud.check = () => {
+      tries++
+      return Promise.reject(new CloudError('sign-in', 'expired'))
+    }
     way.failed(new CloudError('sign-in', 'expired'))
     expect(way.failFast()).toMatchObject({ kind: 'sign-in' })
     expect(way.conditions()).toEqual([{ kind: 'needs-sign-in', reason: 'expired' }])
+    secrets = false
+    await clock.advance(3_600_000)
+    expect(tries).toBe(1)
+    await way.probe()
+    expect(tries).toBe(2)
+    secrets = true
+    await way.probe()
+    await clock.advance(3_600_000)
+    // Backed off: once in five minutes at the most.
+    expect(tries).toBeGreaterThan(10)
+    expect(tries).toBeLessThan(40)
+    expect(way.failFast()).toMatchObject({ kind: 'sign-in' })
     cloud.check = check
     way.retry()
     await turns(5)

@@ -10,6 +10,8 @@ type Way =
   | { readonly kind: 'closed'; readonly error: CloudError; readonly since: number; readonly probes: number }
 
 const probing = { base: 1000, cap: 30_000 }
+/** A login that is refused again and again may end up locked. */
+const longestSignIn = 300_000
 const longestThrottle = 3_600_000
 /** Errors of one kind are told once in this time. */
 const toldAgainMs = 60_000
@@ -24,6 +26,7 @@ export class Reachability {
   readonly #probeMs: number
   readonly #changed: () => void
   readonly #tell: (error: CloudError) => void
+  readonly #hasSecrets: () => boolean
   readonly #told = new Map<string, number>()
   readonly #listeners: (() => void)[] = []
   /** Attempts to find out whether the provider can be reached, the milliseconds that the last took, and those made while it was lost. */
@@ -34,19 +37,21 @@ export class Reachability {
   #probe: Promise<void> | null = null
   #cancelTimer: (() => void) | null = null
 
-  /** @param options.tell gets errors that say something is wrong between here and the provider, not each of them */
+  /** @param options.hasSecrets there is something to sign in with. @param options.tell gets errors that say something is wrong between here and the provider, not each of them */
   constructor(options: {
     readonly connector: Connector
     readonly clock: Clock
     readonly probeMs: number
     readonly onChange: () => void
     readonly tell?: (error: CloudError) => void
+    readonly hasSecrets?: () => boolean
   }) {
     this.#connector = options.connector
     this.#clock = options.clock
     this.#probeMs = options.probeMs
     this.#changed = options.onChange
     this.#tell = options.tell ?? (() => undefined)
+    this.#hasSecrets = options.hasSecrets ?? (() => true)
   }
 
   /** The error that a call would surely end in, or undefined if it is worth trying. */
@@ -182,9 +187,11 @@ export class Reachability {
     }
     if (!again || before.error.kind !== this.#way.error.kind) this.#changed()
     this.#cancelTimer?.()
-    // A login that was refused is not tried on and on: new secrets, or the next look from outside, will show.
-    this.#cancelTimer =
-      error.kind === 'sign-in' ? null : this.#clock.after(backoffDelay(probing, this.#way.probes), () => void this.#probeOnce())
+    this.#cancelTimer = null
+    // Without anything to sign in with there is nothing to try: secrets will come, or a look from outside.
+    if (error.kind === 'sign-in' && !this.#hasSecrets()) return
+    const backoff = error.kind === 'sign-in' ? { ...probing, cap: longestSignIn } : probing
+    this.#cancelTimer = this.#clock.after(backoffDelay(backoff, this.#way.probes), () => void this.#probeOnce())
   }
 }
 

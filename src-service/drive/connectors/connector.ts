@@ -256,6 +256,8 @@ export interface OptionSchema {
   readonly advanced?: true
   /** A change of this option changes where secrets are sent: they must be given again. */
   readonly destination?: true
+  /** A change of this option changes who is believed to be the server (TLS): secrets must be given again, files stay the same. */
+  readonly exposes?: true
   /** Names which files these are (with `destination`): it cannot change while a mount keeps local data of the old ones. */
   readonly place?: true
 }

@@ -45,6 +45,7 @@ export const webdavDescriptor: Descriptor = {
         title: 'Authority',
         description: "Certificate (PEM) of the authority that vouches for the server, beside this machine's own.",
         advanced: true,
+        exposes: true,
       },
       clientCertificate: {
         type: 'string',
@@ -60,6 +61,7 @@ export const webdavDescriptor: Descriptor = {
         default: true,
         advanced: true,
         trusted: true,
+        exposes: true,
       },
     },
   },
