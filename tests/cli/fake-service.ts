@@ -21,7 +21,7 @@ import type {
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
-import { AlertService, AlertSeverity } from '../../proto/gen/cloudmoor/v1/alert_pb.js'
+import { AlertService } from '../../proto/gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../../proto/gen/cloudmoor/v1/audit_pb.js'
 import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
 import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
@@ -30,6 +30,7 @@ import { ConfigService } from '../../proto/gen/cloudmoor/v1/config_pb.js'
 import { VaultService, VaultSlotKind, VaultState } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import type { AddSlotRequest, PutSecretRequest, UnlockVaultRequest, VaultSlotSchema } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
+import { alertMethods, auditMethods } from './fake-records.ts'
 
 const at = timestampFromDate(new Date('2026-11-23T08:00:00Z'))
 
@@ -247,38 +248,8 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       listConflicts: () => ({ conflicts: [unproved] }),
       resolveConflict: () => ({ path: 'a.raw' }),
     })
-    const line = {
-      ...{ sequence: 7n, time: at, principal: 'user:ada', origin: '10.0.0.7', action: 'cloudmoor.v1.MountService.StartMount' },
-      ...{ class: 'runtime', result: 'ok', mountId: 'm-1', target: 'a "b", c', correlationId: 'c-9', times: 1, mac: 'ff' },
-    }
-    service(AuditService, {
-      tailAudit: async function* () {
-        yield { entries: [line] }
-        yield await Promise.resolve({ entries: [{ ...line, sequence: 8n, target: '=1+1', result: 'PERMISSION', times: 12 }] })
-      },
-    })
-    const cut = {
-      ...{
-        id: '0123456789abcdef',
-        severity: AlertSeverity.WARNING,
-        mountId: 'm-1',
-        reason: 'disconnected',
-        correlationId: 'c-9',
-        times: 2,
-      },
-      message: 'the provider of photos cannot be reached: connection refused\u001b[2J',
-      lines: ['2026-11-23T08:00:00.000Z warn the provider: connection refused'],
-      ...{ raiseTime: at, lastTime: at },
-    }
-    service(AlertService, {
-      listAlerts: ({ all }) => {
-        return {
-          alerts: [cut, ...(all ? [{ ...cut, mountId: '', acknowledgeTime: at, acknowledgedBy: 'user:ada', resolveTime: at }] : [])],
-        }
-      },
-      acknowledgeAlert: () => ({ alert: cut }),
-      resolveAlert: () => ({ alert: cut }),
-    })
+    service(AuditService, auditMethods)
+    service(AlertService, alertMethods)
     service(TransferService, {
       listTransfers: () => ({
         transfers: [
