@@ -22,7 +22,8 @@ export async function touchMemory(): Promise<void> {
   const available = Number(/MemAvailable:\s+(\d+)/.exec(await readFile('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024
   const bytes = Math.min(touched, Math.floor(available / 2))
   const program = `const b = Buffer.allocUnsafeSlow(${bytes}); for (let i = 0; i < b.length; i += 4096) b[i] = 1`
-  await run(process.execPath, ['-e', program])
+  // Where the host itself is short of memory this would take minutes, and help nobody.
+  await run(process.execPath, ['-e', program], { timeout: 10_000, killSignal: 'SIGKILL' }).catch(() => undefined)
 }
 
 export interface Cost {

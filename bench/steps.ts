@@ -75,7 +75,7 @@ export const fullSizes: Sizes = {
 }
 
 /** Smaller, so that all of it takes minutes. */
-export const quickSizes: Sizes = { ...fullSizes, bigBytes: 256 * 1024 * 1024, files: 300, listed: 2000, repositoryFiles: 200, commits: 100 }
+export const quickSizes: Sizes = { ...fullSizes, bigBytes: 256 * 1024 * 1024, files: 300, listed: 2000, repositoryFiles: 200, commits: 50 }
 
 const kib = 1024
 const mib = 1024 * 1024

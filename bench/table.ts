@@ -26,7 +26,8 @@ function unitText({ unit }: Row): string {
 function cell(result: Result | undefined): string {
   if (result === undefined) return ''
   if (result.value === null) return result.note ?? '–'
-  return `${number(result.value)} ±${Math.round(100 * result.spread)}%${result.noisy ? ' noisy' : ''}`
+  const few = result.trials < 3 ? ` (${result.trials})` : ''
+  return `${number(result.value)} ±${Math.round(100 * result.spread)}%${few}${result.noisy ? ' noisy' : ''}`
 }
 
 /** Three digits that count. */
