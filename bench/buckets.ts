@@ -25,7 +25,7 @@ export class Buckets implements AsyncDisposable {
     await this.#connector.makeFolder(place(bucket), {}, deadline())
   }
 
-  /** Objects of equal contents. */
+  /** Objects of equal contents. @param names may have folders before them, '/' between */
   async fill(bucket: string, names: readonly string[], contents: Buffer): Promise<void> {
     const source = { size: contents.length, read: async (start: number, end: number) => contents.subarray(start, end) }
     const options = {
@@ -36,7 +36,7 @@ export class Buckets implements AsyncDisposable {
       onProgress: () => undefined,
     } as const
     await each(names, async (name) => {
-      await this.#connector.write(place(bucket, name), 'file', source, options, deadline())
+      await this.#connector.write(place(bucket, ...name.split('/')), 'file', source, options, deadline())
     })
   }
 

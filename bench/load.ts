@@ -159,7 +159,7 @@ function measure(step: Step, folder: string): number | Promise<number> {
     case 'read-many':
       return readMany(folder, step.readers)
     case 'list':
-      return seconds(() => execFileSync('ls', ['-l', folder], quiet))
+      return seconds(() => execFileSync('ls', ['-l', join(folder, step.folder)], quiet))
     case 'absent':
       return absent(folder, step.count, step.distinct)
     case 'tail':

@@ -64,7 +64,7 @@ async function run(): Promise<void> {
   const parts = scenarios(sizes, stage.repository).filter(wanted).flatMap(partsOf)
   let results = without(await known(), parts)
   const complete = await measure(stage, parts, results, {
-    ...{ wanted: Number(options.trials), limit: mode === 'full' ? 60 : 10, trace, say },
+    ...{ wanted: Number(options.trials), limit: mode === 'full' ? 30 : 10, trace, say },
     counted: (name) => mode === 'full' || name === 'CloudMoor',
     touch: options['no-touch'] ? 'never' : mode === 'full' ? 'trial' : 'round',
     end: begun + minutes * 60_000,

@@ -16,6 +16,7 @@ import { rclone } from './contestants/rclone.ts'
 import { s3fs } from './contestants/s3fs.ts'
 import { startDelayProxy } from './delay-proxy.ts'
 import type { Traffic } from './delay-proxy.ts'
+import { listedFolder } from './steps.ts'
 import type { Scenario, Sizes } from './steps.ts'
 
 export const farMs = 25
@@ -85,18 +86,18 @@ export async function openStage(sizes: Sizes, data: ReadonlySet<Scenario['data']
 
 /** The same files in a bucket and in a local folder of its name. */
 async function fill(buckets: Buckets, local: string, sizes: Sizes, wanted: ReadonlySet<string>): Promise<void> {
-  const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `file-${i}`)
+  const names = (count: number, folder = ''): readonly string[] => Array.from({ length: count }, (_, i) => `${folder}file-${i}`)
   const sets = [
     { bucket: 'big', names: ['big'], bytes: sizes.bigBytes },
     { bucket: 'small', names: names(sizes.files), bytes: sizes.fileBytes },
-    { bucket: 'listing', names: names(sizes.listed), bytes: 20 },
+    { bucket: 'listing', names: names(sizes.listed, `${listedFolder}/`), bytes: 20 },
   ]
   for (const set of sets) {
     if (!wanted.has(set.bucket)) continue
     const contents = Buffer.alloc(set.bytes, 'some text of a file, which is neither zeros nor chance\n')
     await buckets.make(set.bucket)
     await buckets.fill(set.bucket, set.names, contents)
-    await mkdir(join(local, set.bucket), { recursive: true })
+    await mkdir(join(local, set.bucket, set.bucket === 'listing' ? listedFolder : ''), { recursive: true })
     for (const name of set.names) await writeFile(join(local, set.bucket, name), contents)
   }
 }

@@ -75,8 +75,9 @@ class Trial {
         if (!(await this.#row(part))) break
       } else await this.#move(part)
     }
-    const after = await costOf(startsItself ? await this.#prepared.pids() : pids)
-    return { values: this.#values, counts: this.#counts, cpu: after.cpu - before.cpu, peak: after.peak }
+    const restarts = scenario.rows.some((part) => !isRow(part) && part.do === 'remount')
+    const after = await costOf(startsItself || restarts ? await this.#prepared.pids() : pids)
+    return { values: this.#values, counts: this.#counts, cpu: after.cpu - (restarts ? 0 : before.cpu), peak: after.peak }
   }
 
   /** False if the rows after it make no sense. */
