@@ -207,7 +207,7 @@ export class TestFilesystem implements Filesystem {
   open(id: number, { flags }: OpenOptions): Opened {
     if (isFolder(this.#node(id))) throw new CloudError('is-a-folder', 'open of a folder')
     if ((flags & 0o1000) !== 0) this.#contents.truncate(id, 0)
-    return { fh: handleOf(id, (flags & 3) !== 0), keepCache: true, backingId: 0 }
+    return { fh: handleOf(id, (flags & 3) !== 0), keepCache: true, backingId: 0, noFlush: (flags & 3) === 0 }
   }
 
   create(
@@ -220,7 +220,10 @@ export class TestFilesystem implements Filesystem {
     const add = this.#add(caller, parent, name, fileType | mode, 0, '')
     return () => {
       const attributes = add()
-      return { attributes, opened: { fh: handleOf(attributes.id, (flags & 3) !== 0), keepCache: true, backingId: 0 } }
+      return {
+        attributes,
+        opened: { fh: handleOf(attributes.id, (flags & 3) !== 0), keepCache: true, backingId: 0, noFlush: (flags & 3) === 0 },
+      }
     }
   }
 

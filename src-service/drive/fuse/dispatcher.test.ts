@@ -221,7 +221,7 @@ describe('deadlines', () => {
     const open = request(opcodes.open, 2, u32(0, 0))
     door.deliver(open.bytes)
     await vi.waitFor(() => expect(door.answersTo(open.unique)[0]?.errno).toBe(errno.ETIMEDOUT))
-    opened.resolve({ fh: 14, keepCache: true, backingId: 0 })
+    opened.resolve({ fh: 14, keepCache: true, backingId: 0, noFlush: true })
     await sleep(5)
     expect(release.mock.calls).toEqual([[14]])
   })

@@ -62,11 +62,11 @@ describe('opens', () => {
   const flagsOf = (fh: number, keepCache: boolean, backingId: number, passthrough: boolean): number[] => {
     const reply = writer()
     reply.passthrough = passthrough
-    expect(reply.opened({ fh, keepCache, backingId })).toBe(16)
+    expect(reply.opened({ fh, keepCache, backingId, noFlush: (fh & 1) === 0 })).toBe(16)
     return [reply.bytes.readUInt32LE(8), reply.bytes.readInt32LE(12)]
   }
 
-  test('a reader is not flushed, a writer is', () => {
+  test('a handle is flushed unless it has nothing to say', () => {
     expect(flagsOf(2, true, 0, false)).toEqual([0x22, 0])
     expect(flagsOf(3, true, 0, false)).toEqual([0x02, 0])
     expect(flagsOf(3, false, 0, false)).toEqual([0, 0])
@@ -79,7 +79,7 @@ describe('opens', () => {
 
   test('CREATE has entry and handle', () => {
     const reply = writer()
-    expect(reply.created({ attributes, opened: { fh: 11, keepCache: true, backingId: 0 } })).toBe(144)
+    expect(reply.created({ attributes, opened: { fh: 11, keepCache: true, backingId: 0, noFlush: false } })).toBe(144)
     expect(reply.bytes.readBigUInt64LE(128)).toBe(11n)
   })
 })

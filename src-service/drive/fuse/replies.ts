@@ -1,5 +1,4 @@
 import { CloudError } from '../../common/errors.ts'
-import { isWritableHandle } from '../vfs/filesystem.ts'
 import type { Attributes, FilesystemStats, Opened } from '../vfs/filesystem.ts'
 import { nameMax, openFlag, sizes, targetMax } from './protocol.ts'
 
@@ -155,10 +154,10 @@ export class ReplyWriter {
     return sizes.statfsOut
   }
 
-  #openOut(at: number, { fh, keepCache, backingId }: Opened): void {
+  #openOut(at: number, { fh, keepCache, backingId, noFlush }: Opened): void {
     const passed = backingId > 0 && this.passthrough
-    // A handle that cannot write has nothing to flush. Beside PASSTHROUGH the kernel refuses KEEP_CACHE.
-    const flags = (isWritableHandle(fh) ? 0 : openFlag.noFlush) | (passed ? openFlag.passthrough : keepCache ? openFlag.keepCache : 0)
+    // Beside PASSTHROUGH the kernel refuses KEEP_CACHE.
+    const flags = (noFlush ? openFlag.noFlush : 0) | (passed ? openFlag.passthrough : keepCache ? openFlag.keepCache : 0)
     setU64(this.#view, at, fh)
     this.#view.setUint32(at + 8, flags, true)
     this.#view.setInt32(at + 12, passed ? backingId : 0, true)

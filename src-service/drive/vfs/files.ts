@@ -44,8 +44,8 @@ export class Files {
     if (writable && (options.flags & truncateFlag) !== 0) return this.#truncated(row, options)
     if (!writable) this.#siblings.opened(row)
     const backing = this.#passthrough.open(row.id)
-    if (typeof backing === 'number') return { fh: handleOf(row.id, writable), keepCache: true, backingId: backing }
-    return backing.then((backingId) => ({ fh: handleOf(row.id, writable), keepCache: true, backingId }))
+    if (typeof backing === 'number') return { fh: handleOf(row.id, writable), keepCache: true, backingId: backing, noFlush: !writable }
+    return backing.then((backingId) => ({ fh: handleOf(row.id, writable), keepCache: true, backingId, noFlush: !writable }))
   }
 
   async #truncated(row: NodeRow, options: OpenOptions): Promise<Opened> {
@@ -62,7 +62,7 @@ export class Files {
       contents.released(row.id, true)
       throw error
     }
-    return { fh: handleOf(row.id, true), keepCache: true, backingId: 0 }
+    return { fh: handleOf(row.id, true), keepCache: true, backingId: 0, noFlush: false }
   }
 
   /** Opens the node that a create has just made; inside its transaction. */
@@ -71,7 +71,8 @@ export class Files {
     this.#context.database.afterCommit(() => {
       this.#context.contents.opened(node, writable)
     })
-    return { fh: handleOf(node, writable), keepCache: true, backingId: 0 }
+    // Without a base nothing can go wrong behind: what fails is told by the write itself, or by fsync.
+    return { fh: handleOf(node, writable), keepCache: true, backingId: 0, noFlush: true }
   }
 
   readNow(fh: number, offset: number, length: number, target: Buffer, targetOffset: number): number {

@@ -65,6 +65,8 @@ export interface Opened {
   readonly keepCache: boolean
   /** > 0: FOPEN_PASSTHROUGH with this backing id. */
   readonly backingId: number
+  /** A close has nothing to say that writes have not said. */
+  readonly noFlush: boolean
 }
 
 export interface FilesystemStats {
