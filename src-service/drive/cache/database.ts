@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import Database from 'better-sqlite3'
 import { CloudError } from '../../common/errors.ts'
@@ -27,6 +27,8 @@ export interface DriveDatabase {
 /** At this much WAL, changes pause until a checkpoint completes. */
 export const walPause = 64 * 1024 * 1024
 const checkpointAt = 4 * 1024 * 1024
+/** The checkpointing thread ends when it had nothing to do for so long, milliseconds. */
+const idleMs = 10_000
 
 /** Opens (or makes) the database; throws `damaged` or `unsupported` with what to do. */
 export function openDriveDatabase(path: string): DriveDatabase {
@@ -142,29 +144,51 @@ class Checkpointer {
   /** Also what a predecessor that died left: it makes every start slower. */
   bytes = 0
   #due = checkpointAt
-  readonly #thread: Worker
+  readonly #path: string
+  /** An engine of its own: there while it is needed. */
+  #thread: Worker | undefined
+  #idle: NodeJS.Timeout | undefined
   #running = false
   #closed = false
   #waiting: (() => void)[] = []
 
   constructor(path: string) {
+    this.#path = path
+    // What a predecessor left.
+    stat(`${path}-wal`).then(
+      ({ size }) => this.committed(size),
+      () => undefined,
+    )
+  }
+
+  #open(): Worker {
     const file = import.meta.url.endsWith('.ts') ? './checkpoint-thread.ts' : './checkpoint-thread.js'
-    this.#thread = new Worker(new URL(file, import.meta.url), { workerData: { path }, execArgv: [] })
-    this.#thread.unref()
-    // Its answer tells what a predecessor left in the WAL.
-    this.#start()
-    this.#thread.on('message', (bytes: number) => {
+    const thread = new Worker(new URL(file, import.meta.url), { workerData: { path: this.#path }, execArgv: [] })
+    thread.unref()
+    thread.on('message', (bytes: number) => {
       this.#running = false
       this.bytes = bytes
       // A WAL that is written all the time starts anew only when changes pause: no need to ask again at once.
       this.#due = bytes + checkpointAt
+      this.#rest()
       this.#wake()
     })
-    this.#thread.on('error', () => {
+    thread.on('error', () => {
       this.#running = false
       this.#closed = true
       this.#wake()
     })
+    return thread
+  }
+
+  #rest(): void {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => {
+      if (this.#running) return
+      void this.#thread?.terminate()
+      this.#thread = undefined
+    }, idleMs)
+    this.#idle.unref()
   }
 
   /** Counts an estimate of the WAL's growth: its exact size would cost a system call per commit. */
@@ -182,6 +206,7 @@ class Checkpointer {
   #start(): void {
     if (this.#running || this.#closed) return
     this.#running = true
+    this.#thread ??= this.#open()
     this.#thread.postMessage('checkpoint')
   }
 
@@ -193,7 +218,8 @@ class Checkpointer {
 
   async close(): Promise<void> {
     this.#closed = true
-    await this.#thread.terminate()
+    clearTimeout(this.#idle)
+    await this.#thread?.terminate()
     this.#wake()
   }
 }
