@@ -14,6 +14,8 @@ const mostParallel = 8
 /** Rows looked at in one turn of the loop. */
 const mostLookedAt = 100
 const batch = 64
+/** Enough where nothing is held up: those that run, and the next one. */
+const firstBatch = 12
 /** What waits for something else is looked at again this often, whatever happened. */
 const sweepEvery = 5000
 const sweepWhileBusyEvery = 30_000
@@ -140,7 +142,8 @@ export class Runner {
     let left = mostLookedAt
     let offset = 0
     while (this.running.size + starts.length < most) {
-      const due = rows.due(now, batch, offset)
+      const size = left === mostLookedAt ? firstBatch : batch
+      const due = rows.due(now, size, offset)
       for (const row of due) {
         if (left-- === 0) return true
         if (this.running.has(row.id)) {
@@ -152,7 +155,7 @@ export class Runner {
         if (look.kind === 'start') starts.push([row, look])
         if (this.running.size + starts.length >= most) return false
       }
-      if (due.length < batch) return false
+      if (due.length < size) return false
     }
     return false
   }
