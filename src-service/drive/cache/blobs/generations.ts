@@ -117,6 +117,7 @@ export class Generations {
       rows.setSynced(old.node, old.generation, 0, 0)
       rows.insert(blob.node, generation, blob.row())
     })
+    blob.vouchedSince = wal.mark()
     this.#files.detach(blob)
     blob.generation = generation
     blob.sealed = true

@@ -143,7 +143,8 @@ export class Ledger {
     blob: LocalBlob,
     what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap },
   ): void {
-    const { rows, database } = this.#context
+    const { rows, database, wal } = this.#context
+    const vouched = blob.synced > 0
     blob.synced = what.content
     blob.syncedSize = what.size
     if (!blob.rowWhole) {
@@ -157,6 +158,7 @@ export class Ledger {
       if (blob.opens === 0) this.settle(blob)
       rows.update(blob.node, blob.generation, blob.row())
     })
+    if (!vouched) blob.vouchedSince = wal.mark()
     this.#generations.newerProved(blob.node)
   }
 

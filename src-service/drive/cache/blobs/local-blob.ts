@@ -60,6 +60,8 @@ export class LocalBlob {
   baseSize = 0
   synced = 0
   syncedSize = 0
+  /** Place in the WAL of the commit since which the row vouches for this generation (`synced` > 0). */
+  vouchedSince = 0
   /** Writes that were finished, and how many of them the last fdatasync covered. */
   writes = 0
   syncedWrites = 0

@@ -25,6 +25,8 @@ export class Syncer {
   readonly #parts: SyncerParts
   readonly #slots = new Slots(syncsAtOnce)
   readonly #runs = new WeakMap<LocalBlob, SharedRun>()
+  /** By path; as many as there are folders of blobs. */
+  readonly #folders = new Map<string, SharedRun>()
 
   constructor(parts: SyncerParts) {
     this.#parts = parts
@@ -32,8 +34,13 @@ export class Syncer {
 
   /** What was written before the call survives a power loss afterwards. @throws io */
   async sync(blob: LocalBlob): Promise<void> {
-    if (blob.dirty) await this.flush(blob)
-    await this.#parts.context.wal.run()
+    const { wal } = this.#parts.context
+    if (!blob.dirty) return wal.run()
+    // A row that says so already vouches for the file as it is: only its bytes, and what was committed so far, have to reach the disk.
+    const vouched = blob.rowWhole && blob.synced > 0
+    await (vouched ? Promise.all([this.flush(blob), wal.run()]) : this.flush(blob))
+    // Unless an upload or a truncation took that back meanwhile.
+    if (!vouched || !wal.covers(blob.vouchedSince)) await wal.run()
   }
 
   /** All dirty blobs and the database. Tries all; throws what failed first. */
@@ -84,6 +91,16 @@ export class Syncer {
     }
   }
 
+  /** Files made one after the other share a folder, and one sync of it. */
+  #syncFolder(path: string): Promise<void> {
+    let run = this.#folders.get(path)
+    if (run === undefined) {
+      run = new SharedRun(() => this.#parts.context.disk.syncFolder(path))
+      this.#folders.set(path, run)
+    }
+    return run.run()
+  }
+
   async #datasync(blob: LocalBlob): Promise<void> {
     const { context, files } = this.#parts
     const file = await files.hold(blob)
@@ -94,7 +111,7 @@ export class Syncer {
         return
       }
       // At the same time: the disk then makes one thing of both.
-      await Promise.all([bytes, context.disk.syncFolder(files.folderPath(blob.node))])
+      await Promise.all([bytes, this.#syncFolder(files.folderPath(blob.node))])
       blob.folderSynced = blob.file === file
     } catch (error) {
       if (!file.detached) this.#parts.onFailure(blob)

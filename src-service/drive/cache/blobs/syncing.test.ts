@@ -14,6 +14,8 @@ interface Counts {
   atOnce: number
   /** No sync of the WAL ends before this. */
   walMay?: Promise<undefined>
+  /** … nor one of a blob before this. */
+  blobMay?: Promise<undefined>
 }
 
 /** A disk that counts its syncs, each taking a moment. */
@@ -35,7 +37,7 @@ function counting(): Counts {
         running += 1
         counts.atOnce = Math.max(counts.atOnce, running)
       }
-      await (wals.has(fd) ? counts.walMay : undefined)
+      await (wals.has(fd) ? counts.walMay : counts.blobMay)
       await new Promise((resolve) => setTimeout(resolve, 10))
       if (!wals.has(fd)) running -= 1
     },
@@ -61,6 +63,63 @@ test('sync covers blob, folder and WAL; a second one has nothing to do', async (
   await fixture.write(node, 0, pattern(100, 2))
   await contents.sync(node)
   expect(counts).toMatchObject({ blob: 2, wal: 2, folder: 1 })
+})
+
+test('where the row vouches for the file already, its bytes and the database are synced at once', async () => {
+  fixture = await Fixture.make({ saveMs: 60_000 })
+  const counts = counting()
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  await fixture.write(node, 0, pattern(100, 1))
+  await contents.sync(node)
+  await fixture.write(node, 0, pattern(100, 2))
+  const { blob, wal } = counts
+  let end = (): void => undefined
+  counts.walMay = counts.blobMay = new Promise((resolve) => (end = () => resolve(undefined)))
+  const syncing = contents.sync(node)
+  await until(() => counts.blob === blob + 1 && counts.wal === wal + 1)
+  end()
+  await syncing
+  expect(counts).toMatchObject({ blob: blob + 1, wal: wal + 1 })
+})
+
+test('… but what came to vouch for it meanwhile has to reach the disk too', async () => {
+  fixture = await Fixture.make({ saveMs: 60_000 })
+  const counts = counting()
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  await fixture.write(node, 0, pattern(100, 1))
+  await contents.sync(node)
+  await fixture.write(node, 0, pattern(100, 2))
+  const { wal } = counts
+  let end = (): void => undefined
+  counts.blobMay = new Promise((resolve) => (end = () => resolve(undefined)))
+  const syncing = contents.sync(node)
+  await until(() => counts.wal === wal + 1)
+  // Another file holds the bytes from now on, of which nothing is proved.
+  await contents.truncate(node, 0)
+  await fixture.write(node, 0, pattern(10, 3))
+  let endOfWal = (): void => undefined
+  counts.walMay = new Promise((resolve) => (endOfWal = () => resolve(undefined)))
+  let synced = false
+  void syncing.then(() => (synced = true))
+  end()
+  await until(() => counts.wal > wal + 1)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(synced).toBe(false)
+  endOfWal()
+  await syncing
+})
+
+test('files made at the same time share the syncs of their folder', async () => {
+  fixture = await Fixture.make()
+  const counts = counting()
+  const contents = await fixture.open()
+  const nodes = Array.from({ length: 12 }, () => fixture.newNode())
+  for (const node of nodes) await fixture.write(node, 0, pattern(100, node))
+  await Promise.all(nodes.map((node) => contents.sync(node)))
+  expect(counts.blob).toBe(12)
+  expect(counts.folder).toBeLessThanOrEqual(4)
 })
 
 test('many who wait share the syncs, at most four blobs at once', async () => {
