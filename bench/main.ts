@@ -35,7 +35,8 @@ const { values: options } = parseArgs({
 const begun = performance.now()
 const here = import.meta.dirname
 const mode = options.full ? 'full' : 'quick'
-const stored = join(here, `results-${mode}.json`)
+const storedAs = (kind: string): string => join(here, `results-${kind}.json`)
+const stored = storedAs(mode)
 const file = options.out !== '' ? options.out : mode === 'full' ? stored : ''
 const sizes = mode === 'full' ? fullSizes : quickSizes
 /** A quick run ends within five minutes: it begins nothing after this. */
@@ -75,7 +76,7 @@ async function run(): Promise<void> {
   })
   print(results)
   if (!complete) say(`time is up before every row had ${options.trials} trials${file === '' ? '' : '; the same call goes on from here'}`)
-  if (options.check) process.exitCode = checkAgainst(await loadResults(join(here, 'results-quick.json')), results, say) ? 0 : 1
+  if (options.check) process.exitCode = checkAgainst(await loadResults(storedAs('quick')), results, say) ? 0 : 1
 }
 
 function partsOf(scenario: Scenario): readonly Part[] {
@@ -126,4 +127,4 @@ if (!options.page) {
     return new Promise<never>(() => undefined)
   })
 }
-if (options.page || (options.full && file === stored)) await writePage(stored)
+if (options.page || (options.full && file === stored)) await writePage([storedAs('full'), storedAs('quick')])

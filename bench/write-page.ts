@@ -3,20 +3,22 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { chart } from './chart.ts'
 import { loadResults } from './results.ts'
-import { fullSizes, scenarios } from './steps.ts'
+import { fullSizes, quickSizes, scenarios } from './steps.ts'
 import { costTable, countsTable, markdown, tableOf } from './table.ts'
 
 const docs = resolve(import.meta.dirname, '../docs')
 
-export async function writePage(stored: string): Promise<void> {
-  const results = await loadResults(stored)
-  if (results === null) throw new Error(`${stored} is missing: run bench/run --full`)
-  const shown = scenarios(fullSizes, '')
+/** @param files the first that is there is shown */
+export async function writePage(files: readonly string[]): Promise<void> {
+  let results = null
+  for (const file of files) results ??= await loadResults(file)
+  if (results === null) throw new Error(`there are no results: run bench/run --full`)
+  const shown = scenarios(results.mode === 'full' ? fullSizes : quickSizes, '')
   await writeFile(join(docs, 'performance.svg'), chart(results, shown))
   const page = join(docs, 'performance.md')
   let text = await readFile(page, 'utf8')
   const parts = {
-    machine: `${results.machine}.\n\n![CloudMoor against the best peer](performance.svg)`,
+    machine: `${results.machine}; a ${results.mode} run.\n\n![CloudMoor against the best peer](performance.svg)`,
     near: markdown(tableOf(results, shown, 'near')),
     far: markdown(tableOf(results, shown, 'far')),
     costs: markdown(costTable(results, shown, 'near')),
