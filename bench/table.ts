@@ -26,12 +26,15 @@ function unitText({ unit }: Row): string {
 function cell(result: Result | undefined): string {
   if (result === undefined) return ''
   if (result.value === null) return result.note ?? '–'
-  const few = result.trials < 3 ? ` (${result.trials})` : ''
-  return `${number(result.value)} ±${Math.round(100 * result.spread)}%${few}${result.noisy ? ' noisy' : ''}`
+  // Those without a service of their own take none of its memory.
+  if (result.value === 0) return '–'
+  const trust = result.trials === 1 ? '' : ` ±${Math.round(100 * result.spread)}%`
+  return `${number(result.value)}${trust}${result.trials < 3 ? ` (${result.trials})` : ''}${result.noisy ? ' noisy' : ''}`
 }
 
 /** Three digits that count. */
 export function number(value: number): string {
+  if (value < 0.001) return '0'
   if (value >= 1000) return Math.round(value).toLocaleString('en')
   return String(Number(value.toPrecision(3)))
 }
@@ -79,7 +82,12 @@ export function costTable(results: Results, scenarios: readonly Scenario[], dist
     if (row === undefined) return []
     const found = columns.slice(1).map((name) => find(results, row.id, distance, name))
     if (found.every((result) => result === undefined)) return []
-    return [[scenario.name, ...found.map((result) => (result === undefined ? '' : `${number(result.cpu)} s, ${number(result.peak)} MB`))]]
+    return [
+      [
+        scenario.name,
+        ...found.map((result) => (result === undefined || result.peak === 0 ? '' : `${number(result.cpu)} s, ${number(result.peak)} MB`)),
+      ],
+    ]
   })
   return [['', ...columns.slice(1)], ...lines]
 }
