@@ -229,7 +229,7 @@ export class FakeCloud implements Connector {
         return
       }
       if (!this.objects.has(path)) return
-      this.#hold(path, precondition)
+      if (this.capabilities.conditionalRemove !== 'none') this.#hold(path, precondition)
       this.objects.delete(path)
     })
   }

@@ -100,7 +100,7 @@ async function target(parts: QueueParts, row: QueueRow, name: NameRow, to: Desti
     before?.id ??
     database.transaction(() => {
       const made = ledger.expect(to.parent, to.name, 'folder', ghostNode(tree), 0)
-      rows.copyingTo(row.id, made)
+      rows.workingOn(row.id, made)
       return made
     })
   step.claim(id)

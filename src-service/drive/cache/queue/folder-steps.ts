@@ -32,7 +32,7 @@ function expectFolder({ tree, rows, ledger }: QueueParts, row: QueueRow, name: N
   if (queued === undefined || now === undefined || now.parent !== name.parent || !now.name.equals(name.name)) return undefined
   if (queued.target !== null && tree.remote(queued.target) !== undefined) return queued.target
   const target = ledger.expect(name.parent, name.name, 'folder', ghostNode(tree), 0)
-  rows.copyingTo(row.id, target)
+  rows.workingOn(row.id, target)
   return target
 }
 

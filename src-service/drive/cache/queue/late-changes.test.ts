@@ -85,6 +85,24 @@ describe.each([
     expect(rig.alerts).toEqual([])
   })
 
+  test('a late removal does not take what was made at the place since', async () => {
+    await start(new FakeCloud({ conditionalRemove: 'none' }))
+    cloud.put('a', '1')
+    await rig.refresh()
+    const { held, arrive } = holdBack('remove a')
+    rig.remove('a')
+    await expect.poll(() => held).toHaveLength(1)
+    await fate()
+    await rig.write('a', '2')
+    setTimeout(arrive, 250)
+    await rig.drain()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({ a: '2' })
+    expect(rig.paths()).toEqual(['a'])
+    expect(rig.alerts).toEqual([])
+  })
+
   test('a removed folder does not come back', async () => {
     await start()
     const { held, arrive } = holdBack('makeFolder d')

@@ -330,7 +330,7 @@ export class Ledger {
     tree.updateRemote({ ...folder, node: ghostNode(tree), content: 0, attrs: 0 })
     const wanted = this.#rows.ofName(own.id)
     if (wanted !== undefined && folder.parent === own.parent && shownName(folder).equals(own.name))
-      this.#rows.copyingTo(wanted.id, folder.id)
+      this.#rows.workingOn(wanted.id, folder.id)
     else this.doom(folder.id)
   }
 

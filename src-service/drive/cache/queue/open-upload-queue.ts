@@ -53,7 +53,7 @@ class Queue implements UploadQueue {
     // What a predecessor had begun.
     for (const target of rows.targets()) late.begun(target)
     const ledger = new Ledger(sync, rows, takeIn, late)
-    this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, situations: new Situations(sync, rows, quiet) }
+    this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, situations: new Situations(sync, rows, quiet, late) }
     this.#runner = new Runner(this.#parts, {
       stepped: (node) => {
         this.#stepped(node)

@@ -45,7 +45,7 @@ export class QueueRows {
       get: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE id = ?'),
       ofName: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE name = ?'),
       ofRemote: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE remote = ?'),
-      targeting: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE target = ? LIMIT 1'),
+      targeting: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE target = ? AND name IS NOT NULL LIMIT 1'),
       targets: sql.prepare<[], { target: number }>('SELECT target FROM queue WHERE target IS NOT NULL'),
       due: sql.prepare<[number, number, number], QueueRow>(
         'SELECT * FROM queue WHERE parked = 0 AND not_before <= ? ORDER BY not_before, id LIMIT ? OFFSET ?',
@@ -173,8 +173,8 @@ export class QueueRows {
     this.#sql.sent.run(sent.content, sent.target, sent.size, sent.sec, sent.nsec, id)
   }
 
-  /** The folder that a folder is being copied to. */
-  copyingTo(id: number, target: number): void {
+  /** The folder that a folder is being copied to, or the object that is being removed. */
+  workingOn(id: number, target: number): void {
     this.#sql.target.run(target, id)
   }
 

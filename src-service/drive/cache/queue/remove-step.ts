@@ -28,7 +28,7 @@ export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecis
     if (ledger.hasRemoteChildren(row.node)) return { kind: 'wait', reason: 'waits until the folder is empty' }
   } else if (isStillRead(parts, row)) {
     return { kind: 'wait', reason: 'is still open here' }
-  } else if (queued.sent === 0 && row.content > 0 && isAboutToBeReplaced(parts, row)) {
+  } else if (queued.sent === 0 && row.content > 0 && !parts.late.mayCome(row.id) && isAboutToBeReplaced(parts, row)) {
     return { kind: 'wait', reason: 'is replaced by an upload' }
   }
   return { kind: 'remove', row, place }
@@ -57,27 +57,33 @@ export async function removeStep(
   place: RemotePlace,
   step: StepContext,
 ): Promise<StepResult> {
-  const { connector } = parts
+  const { connector, late } = parts
   const { conditionalRemove, conditionalWrite } = connector.capabilities
   const isFolder = row.type === 'folder'
   const unsettled = queued.sent !== 0 || (!isFolder && row.content === 0)
   // What replaces a version that is gone is refused, where the provider checks that.
   let mayCome = unsettled && (isFolder || row.content === 0 || conditionalWrite !== 'server')
+  // A removal that was not answered may come too, and would take what is made at the place until then.
+  const mayRemove = late.mayCome(row.id)
   let { rev } = row
   if (!isFolder && (unsettled || conditionalRemove === 'none')) {
     const entry = await connector.stat(place, 'file', step.signal)
-    if (entry === null) return gone(parts, row, mayCome)
+    if (entry === null) return gone(parts, row, mayCome || mayRemove)
     if (!(await isOurs(parts, queued, row, place, entry, step.signal))) return comesBack(parts, row, entry)
     mayCome &&= entry.rev === row.rev
     rev = entry.rev
   }
+  if (!mayRemove && (isFolder || conditionalRemove !== 'server')) {
+    parts.database.transaction(() => parts.rows.workingOn(queued.id, row.id))
+    step.claim(row.id)
+  }
   const precondition: Precondition = isFolder ? { kind: 'any' } : { kind: 'rev', rev }
   try {
     await connector.remove(place, row.type, precondition, step.signal)
-    return gone(parts, row, mayCome)
+    return gone(parts, row, mayCome || mayRemove)
   } catch (caught) {
     const error = CloudError.from(caught)
-    if (error.kind === 'not-found') return gone(parts, row, mayCome)
+    if (error.kind === 'not-found') return gone(parts, row, mayCome || mayRemove)
     if (error.kind !== 'conflict' && error.kind !== 'not-empty' && error.kind !== 'is-a-folder' && error.kind !== 'not-a-folder')
       throw error
     return lookAgain(parts, queued, row, place, error, step)

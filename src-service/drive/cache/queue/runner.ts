@@ -308,8 +308,8 @@ export class Runner {
   #succeeded({ row, claimed }: Running, result: StepResult): void {
     if (this.#closed) return
     const { database, rows, clock, late } = this.#parts
-    for (const remote of claimed) late.forget(remote)
     if (result.kind === 'wait') this.#steps.delete(row.id)
+    else for (const remote of claimed) late.forget(remote)
     const steps = (this.#steps.get(row.id) ?? 0) + 1
     this.#steps.set(row.id, steps)
     database.transaction(() => {

@@ -2,6 +2,7 @@ import type { Places } from '../places.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import { isFolder, type NameRow, type RemoteRow } from '../tree.ts'
 import { decide, type Decision, isInPlace, type Occupant, type Situation } from './decide.ts'
+import type { LateChanges } from './late-changes.ts'
 import type { QueueRow, QueueRows } from './queue-rows.ts'
 import type { QuietTimes } from './quiet-times.ts'
 
@@ -14,11 +15,13 @@ export class Situations {
   readonly #places: Places
   readonly #rows: QueueRows
   readonly #quiet: QuietTimes
+  readonly #late: LateChanges
   /** Names that make room for others: their names are in a circle. Found again after a crash. */
   readonly #aside = new Set<number>()
   readonly #twins
 
-  constructor(parts: SyncParts, rows: QueueRows, quiet: QuietTimes) {
+  constructor(parts: SyncParts, rows: QueueRows, quiet: QuietTimes, late: LateChanges) {
+    this.#late = late
     this.#parts = parts
     this.#places = parts.places
     this.#rows = rows
@@ -138,7 +141,10 @@ export class Situations {
     if (row.node === 0) return 'theirs'
     if (row.content === 0) return 'unsettled'
     const removal = this.#rows.ofRemote(row.id)
-    if (removal !== undefined) return removal.sent === 0 && this.#rows.targeting(row.id) === undefined ? 'doomed' : 'unsettled'
+    if (removal !== undefined) {
+      const isUnsettled = removal.sent !== 0 || this.#rows.targeting(row.id) !== undefined || this.#late.mayCome(row.id)
+      return isUnsettled ? 'unsettled' : 'doomed'
+    }
     const holder = this.#parts.tree.nameOfRemote(row.id)
     if (holder === undefined) return 'unsettled'
     // A name that has no reason to go elsewhere keeps its place: it is shown under another name than the provider's.
