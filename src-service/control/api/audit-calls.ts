@@ -25,8 +25,20 @@ const refusals: ReadonlySet<string> = new Set([
   'PATH_NOT_ALLOWED',
 ])
 
-export function createCallAudit(audit: Audit): CallAudit {
+/** @param isUser whether somebody has this name: what else is typed where a name belongs may be a password */
+export function createCallAudit(audit: Audit, isUser: (name: string) => Promise<boolean>): CallAudit {
   const isRefusal = (error: CloudError) => refusals.has(reasonOf(error))
+
+  /** What a failed call says it is about is kept only if it can be believed. */
+  async function subjectOf(
+    policy: MethodPolicy,
+    request: object | null,
+    failure: CloudError | null,
+  ): Promise<{ readonly target?: string }> {
+    if (failure === null || request === null) return {}
+    if (policy.open) return (await isUser(targetOf(request)).catch(() => false)) ? {} : { target: '' }
+    return failure.kind === 'invalid' ? { target: '' } : {}
+  }
 
   return {
     begin: async (values, action, policy, request) => {
@@ -37,13 +49,14 @@ export function createCallAudit(audit: Audit): CallAudit {
 
     end: async (values, action, policy, request, failure) => {
       // To a narrow grant, what lies outside does not exist.
+      const about = await subjectOf(policy, request, failure)
       const outside = failure?.kind === 'not-found' && values.get(principalKey)?.scope.kind !== 'all'
       if (failure !== null && (outside || isRefusal(failure))) {
-        audit.refused(factOf(values, action, policy, request, reasonOf(failure)))
+        audit.refused({ ...factOf(values, action, policy, request, reasonOf(failure)), ...about })
         return
       }
       if (policy.audit === 'read') return
-      const fact = factOf(values, action, policy, request, failure === null ? 'ok' : reasonOf(failure))
+      const fact = { ...factOf(values, action, policy, request, failure === null ? 'ok' : reasonOf(failure)), ...about }
       // A login that is not recorded does not count; what was done already cannot be taken back, and the log tells of the failure.
       if (policy.open && failure === null) await audit.write(fact)
       else await audit.write(fact).catch(() => {})

@@ -139,7 +139,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
     refreshGrants: followed.refresh,
     maxStreams,
     calls,
-    audit: createCallAudit(parts.audit),
+    audit: createCallAudit(parts.audit, async (name) => (await parts.access.users.list()).some((user) => user.name === name)),
   })
   const plain = plainRoutes((sight) => samples.take().then((sample) => prometheusText(sample, calls, sight)), grants)
   const contents = createContentsGateway({ mounts: parts.mounts, guard, log: parts.log, ending: ending.signal })

@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { LoginFailures } from '../store/access-records.ts'
 import type { LoginFailureTable } from '../store/store.ts'
+import { hashOf } from './token-text.ts'
 
 /** Failures that cost nothing: fingers slip. */
 const free = 3
@@ -22,7 +23,8 @@ export interface LoginThrottle {
 }
 
 export function createLoginThrottle(table: LoginFailureTable, clock: Clock): LoginThrottle {
-  const keysOf = (account: string, address: string) => [`account:${account.slice(0, 64)}`, `address:${address}`]
+  // People type passwords where the name belongs: of what was typed, 32 bits of a hash are kept.
+  const keysOf = (account: string, address: string) => [`account:${hashOf(account).slice(0, 8)}`, `address:${address}`]
 
   async function current(keys: readonly string[]): Promise<LoginFailures[]> {
     const now = clock.now()
