@@ -16,6 +16,8 @@ export interface Cli {
   connect(): Promise<Service>
   /** As `connect`; starts the user's service if none runs. */
   connectOrStart(): Promise<Service>
+  /** Starts the user's service with flags of its own; for when none runs. */
+  startWith(flags: readonly string[]): Promise<Service>
   /** Ends at Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal
 }

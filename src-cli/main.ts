@@ -5,7 +5,7 @@ import { terminalPrompts } from './prompts.ts'
 import { readAll } from './read-all.ts'
 import { run } from './run.ts'
 import { connectTo } from './service.ts'
-import { connectOrStart } from './start-service.ts'
+import { connectOrStart, startService } from './start-service.ts'
 
 const args = process.argv.slice(2)
 /** Known before the commands are built: errors of the command line itself are JSON, too. */
@@ -26,6 +26,7 @@ const cli: Cli = {
   places: () => socketPlaces({ server }),
   connect: () => connectTo(server),
   connectOrStart: () => connectOrStart(server, process.env),
+  startWith: (flags) => startService(process.env, flags),
   signal: interrupted.signal,
 }
 

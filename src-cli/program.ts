@@ -5,6 +5,7 @@ import type { Option } from 'commander'
 import type { Cli } from './cli.ts'
 import { addAlertCommands } from './commands/alerts.ts'
 import { addAuditCommands } from './commands/audit.ts'
+import { addBackupCommands } from './commands/backup.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addConflictCommands } from './commands/conflicts.ts'
@@ -12,7 +13,9 @@ import { addDoctorCommand } from './commands/doctor.ts'
 import { addFileCommands } from './commands/files.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMountCommands } from './commands/mount.ts'
+import { addOrphanCommands } from './commands/orphans.ts'
 import { addServiceCommands } from './commands/service.ts'
+import { addSettingCommands } from './commands/settings.ts'
 import { addSessionCommands } from './commands/session.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addTokenCommands } from './commands/token.ts'
@@ -42,9 +45,12 @@ export function buildProgram(cli: Cli): Command {
   addTransferCommands(program, cli)
   addConflictCommands(program, cli)
   addAlertCommands(program, cli)
+  addOrphanCommands(program, cli)
   addLogsCommand(program, cli)
   addDoctorCommand(program, cli)
   addServiceCommands(program, cli)
+  addSettingCommands(program, cli)
+  addBackupCommands(program, cli)
   addUserCommands(program, cli)
   addTokenCommands(program, cli)
   addSessionCommands(program, cli)

@@ -18,18 +18,18 @@ export async function connectOrStart(server: string | undefined, environment: No
     return await connectTo(server)
   } catch (error) {
     if (server !== undefined || !isGone(error)) throw error
-    return startService(environment)
+    return startService(environment, [])
   }
 }
 
 /** Starts the user's own service, detached, and waits until it answers. Throws a Failure with the last lines it wrote. */
-async function startService(environment: NodeJS.ProcessEnv): Promise<Service> {
+export async function startService(environment: NodeJS.ProcessEnv, flags: readonly string[]): Promise<Service> {
   const state = stateFolder(environment)
   await mkdir(state, { recursive: true, mode: 0o700 })
   const logPath = join(state, 'service-start.log')
   const log = await open(logPath, 'w', 0o600)
   // Not below the caller's folder: the service would keep that file system busy.
-  const child = spawn(join(installation, 'bin', 'cloudmoor-service'), [], {
+  const child = spawn(join(installation, 'bin', 'cloudmoor-service'), flags, {
     cwd: '/',
     env: environment,
     detached: true,

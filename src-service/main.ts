@@ -9,6 +9,8 @@ import { openLog } from './common/telemetry/log.ts'
 import { version } from './common/version.ts'
 import { openApi } from './control/api/open-api.ts'
 import { readWebSettings } from './control/api/open-web.ts'
+import { createBackups } from './control/backup/backups.ts'
+import { restoreAtStart } from './control/backup/restore-at-start.ts'
 import { convergeTo } from './control/config/config-files.ts'
 import { createConfiguration } from './control/config/configuration.ts'
 import { createAccountProber } from './control/mounts/account-prober.ts'
@@ -24,7 +26,7 @@ import { openServiceAlerts, tellOfAudit } from './control/service/service-alerts
 import { ServiceLife } from './control/service/service-life.ts'
 import { watchHealth } from './control/service/watch-health.ts'
 import { openStore } from './control/store/open-store.ts'
-import { readSetting } from './control/store/settings.ts'
+import { readSetting, readSettings } from './control/store/settings.ts'
 import type { SettingTable } from './control/store/store.ts'
 import { createAccess } from './control/users/access.ts'
 import { loginCost } from './control/users/password.ts'
@@ -48,7 +50,8 @@ async function main(): Promise<void> {
   // Before the pool's first use: a look at a mount point that hangs must not stop the others.
   process.env['UV_THREADPOOL_SIZE'] ??= '16'
   const hints = { env: process.env, home: homedir(), system: flags.system }
-  const places = findPlaces(hints)
+  const found = findPlaces(hints)
+  const places = { ...found, database: flags.database ?? found.database }
   await preparePlaces(places)
   process.chdir('/')
   const native = loadNative()
@@ -56,8 +59,12 @@ async function main(): Promise<void> {
   native.setProcessName('cloudmoor-serv')
   const log = await openLog({ file: join(places.logs, 'service.log'), program: 'service', level: 'info' })
 
-  const store = await openStore({ database: places.database, backups: places.backups, lock: places.lock, lockWaitMs: 10_000 })
+  const keys = { 'secrets.key': places.keyFile, 'audit.key': places.auditKey }
+  const { database, backups: copies, lock } = places
+  if (flags.restore !== null) await restoreAtStart(flags.restore, places)
+  const store = await openStore({ database, backups: copies, lock, lockWaitMs: 10_000, keys })
   for (const [name, value] of flags.settings) await store.settings.set(name, value)
+  const startedSettings = await readSettings(store.settings)
   const keychain = createKeychain({ program: scriptArguments('./control/vault/keychain-thread', import.meta.url), env: process.env })
   const vault = createVault({
     ...{ table: store.vault, clock: systemClock, log: log.write, kind: places.kind },
@@ -100,12 +107,29 @@ async function main(): Promise<void> {
   const access = createAccess(store, systemClock, loginCost)
   const configuration = createConfiguration({ store, providers, secrets, mounts, descriptors, around: { places, hints } })
 
+  const backups = createBackups({ copies: store.copies, mounts, places, version, now: Date.now })
+
   const life = new ServiceLife(native)
   await vault.begin()
   const endHealth = watchHealth({ mounts, alerts, audit, vault, settings: store.settings, state: places.state })
   await mounts.begin()
   const api = await openApi({
-    ...{ places, version, startedAt, log, providers, mounts, vault, access, audit, alerts, configuration, instance },
+    ...{
+      places,
+      version,
+      startedAt,
+      log,
+      providers,
+      mounts,
+      vault,
+      access,
+      audit,
+      alerts,
+      configuration,
+      backups,
+      startedSettings,
+      instance,
+    },
     web: await readWebSettings(store.settings, places.state, Date.now()),
     group: flags.system ? await groupOf(store.settings) : null,
     requests: store.requests,

@@ -4,6 +4,7 @@ import { createConnectTransport, createGrpcTransport, Http2SessionManager } from
 import { connect } from 'node:net'
 import { AlertService } from '../gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../gen/cloudmoor/v1/audit_pb.js'
+import { BackupService } from '../gen/cloudmoor/v1/backup_pb.js'
 import { BrowseService } from '../gen/cloudmoor/v1/browse_pb.js'
 import { CacheService } from '../gen/cloudmoor/v1/cache_pb.js'
 import { ConflictService } from '../gen/cloudmoor/v1/conflict_pb.js'
@@ -11,8 +12,10 @@ import { ConfigService } from '../gen/cloudmoor/v1/config_pb.js'
 import { FileService } from '../gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../gen/cloudmoor/v1/mount_pb.js'
+import { OrphanService } from '../gen/cloudmoor/v1/orphan_pb.js'
 import { ProviderService } from '../gen/cloudmoor/v1/provider_pb.js'
 import { SessionService } from '../gen/cloudmoor/v1/session_pb.js'
+import { SettingsService } from '../gen/cloudmoor/v1/settings_pb.js'
 import { SystemService } from '../gen/cloudmoor/v1/system_pb.js'
 import { TokenService } from '../gen/cloudmoor/v1/token_pb.js'
 import { TransferService } from '../gen/cloudmoor/v1/transfer_pb.js'
@@ -25,6 +28,7 @@ export interface ServiceConnection {
   readonly providers: Client<typeof ProviderService>
   readonly browse: Client<typeof BrowseService>
   readonly mounts: Client<typeof MountService>
+  readonly orphans: Client<typeof OrphanService>
   readonly files: Client<typeof FileService>
   readonly transfers: Client<typeof TransferService>
   readonly conflicts: Client<typeof ConflictService>
@@ -37,6 +41,8 @@ export interface ServiceConnection {
   readonly tokens: Client<typeof TokenService>
   readonly sessions: Client<typeof SessionService>
   readonly config: Client<typeof ConfigService>
+  readonly settings: Client<typeof SettingsService>
+  readonly backups: Client<typeof BackupService>
   /** Ends what is open. */
   close(): void
 }
@@ -56,6 +62,7 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     providers: createClient(ProviderService, transport),
     browse: createClient(BrowseService, transport),
     mounts: createClient(MountService, transport),
+    orphans: createClient(OrphanService, transport),
     files: createClient(FileService, transport),
     transfers: createClient(TransferService, transport),
     conflicts: createClient(ConflictService, transport),
@@ -68,6 +75,8 @@ export function connectService(socketPath: string, options: ConnectionOptions = 
     tokens: createClient(TokenService, transport),
     sessions: createClient(SessionService, transport),
     config: createClient(ConfigService, transport),
+    settings: createClient(SettingsService, transport),
+    backups: createClient(BackupService, transport),
     close,
   }
 }

@@ -27,6 +27,11 @@ interface SetFlags extends MountFlags {
   readonly unset: readonly string[]
 }
 
+interface RemoveFlags {
+  readonly wait?: number | true
+  readonly park: boolean
+}
+
 /** `cloudmoor mount …` and `cloudmoor unmount`. */
 export function addMountCommands(program: Command, cli: Cli): void {
   const mount = program
@@ -64,7 +69,8 @@ export function addMountCommands(program: Command, cli: Cli): void {
     .argument('<name>', 'a mount')
     .description('unmount and forget a mount; refuses while files are unsent')
     .option('--wait [duration]', 'wait for unsent files, at most so long (1h unless told)', durationFlag)
-    .action((name: string, flags: { readonly wait?: number | true }) => remove(cli, name, flags.wait))
+    .option('--park', 'keep what is unsent then as an orphan: see `cloudmoor orphans`', false)
+    .action((name: string, flags: RemoveFlags) => remove(cli, name, flags))
   program
     .command('unmount')
     .argument('<name>', 'a mount')
@@ -140,14 +146,14 @@ async function set(cli: Cli, name: string, flags: SetFlags): Promise<void> {
 
 const waitUnlessTold = 3600
 
-async function remove(cli: Cli, name: string, wait: number | true | undefined): Promise<void> {
+async function remove(cli: Cli, name: string, { wait, park }: RemoveFlags): Promise<void> {
   const service = await cli.connectOrStart()
   const mount = await mountNamed(service, name)
   const seconds = wait === true ? waitUnlessTold : (wait ?? 0)
   const { queue } = mountView(mount)
   if (seconds > 0 && queue.files > 0) cli.output.note(`waiting for ${counted(queue.files, 'unsent file')} (${formatSize(queue.bytes)}) …`)
   await service.mounts.removeMount(
-    { id: mount.id, etag: mount.etag, waitTimeout: { seconds: BigInt(seconds) } },
+    { id: mount.id, etag: mount.etag, waitTimeout: { seconds: BigInt(seconds) }, park },
     { timeoutMs: (seconds + 120) * 1000, signal: cli.signal },
   )
   show(cli.output, { removed: name }, () => `removed mount '${name}'; nothing changed at the provider`)

@@ -64,18 +64,26 @@ async function restart(cli: Cli): Promise<void> {
   const before = await service.system.getStatus({})
   await service.system.restart({})
   service.close()
+  const next = await nextService(cli, before.pid)
+  const view = await serviceView(next)
+  show(cli.output, view, () => serviceLine(view))
+}
+
+/** Waits for the service that takes the place of the one with this process id. */
+export async function nextService(cli: Cli, pid: number): Promise<Service> {
+  // Until it has ended the old one may still answer.
+  await until(() => Promise.resolve(!isAlive(pid)), 60_000, `process ${pid} does not end`)
   let next: Service | undefined
   await until(
     async () => {
-      next = await replaced(cli, before.pid)
+      next = await replaced(cli, pid)
       return next !== undefined
     },
     60_000,
     'the new service does not answer',
   )
-  if (next === undefined) return
-  const view = await serviceView(next)
-  show(cli.output, view, () => serviceLine(view))
+  if (next === undefined) throw new Error('waited for nothing')
+  return next
 }
 
 /** The service that took the place of the one with this process id; undefined as long as there is none. */

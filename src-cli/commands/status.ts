@@ -10,7 +10,7 @@ import { leftMounts } from '../left-mounts.ts'
 import { allMounts, mountAround } from '../lookup.ts'
 import { facts, safe, show } from '../output.ts'
 import type { Service } from '../service.ts'
-import { formatDuration, formatSize } from '../sizes.ts'
+import { counted, formatDuration, formatSize } from '../sizes.ts'
 import { mountTable, queueText } from '../status-text.ts'
 import type { MountView, QueueView } from '../views.ts'
 import { isoTime, mountView, queueView } from '../views.ts'
@@ -26,6 +26,8 @@ export interface ServiceView {
   readonly stateDir: string
   readonly queue: QueueView
   readonly queueComplete: boolean
+  /** Journals without a mount. */
+  readonly orphans: number
 }
 
 interface StatusView {
@@ -81,6 +83,7 @@ export async function serviceView(service: Service): Promise<ServiceView> {
     stateDir: answer.stateDir,
     queue: queueView(answer.queue),
     queueComplete: answer.queueComplete,
+    orphans: answer.orphans,
   }
 }
 
@@ -95,7 +98,8 @@ export function serviceLine(service: ServiceView): string {
 }
 
 function statusText(cli: Cli, { service, mounts }: StatusView): string {
-  return [serviceLine(service), '', mountTable(cli.output, mounts)].join('\n')
+  const orphans = service.orphans === 0 ? [] : ['', `${counted(service.orphans, 'orphan')} without a mount: cloudmoor orphans list`]
+  return [serviceLine(service), '', mountTable(cli.output, mounts), ...orphans].join('\n')
 }
 
 const watchPauseMs = 1000

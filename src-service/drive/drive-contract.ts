@@ -74,6 +74,8 @@ export interface DriveOptions {
   /** Bound of the local data in bytes. */
   readonly cacheSize: number
   readonly readOnly: boolean
+  /** Nothing goes to the provider, whatever waits; false unless told. */
+  readonly held?: boolean
   /** Owner that files without one of their own appear to have, and the bits masked from their default modes 0666/0777. */
   readonly uid: number
   readonly gid: number

@@ -1,8 +1,9 @@
 /** A service that answers from data, behind the real client: what the command line prints depends on nothing else. */
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
+import { Code, createClient, createRouterTransport } from '@connectrpc/connect'
 import type { ServiceConnection } from '../../proto/client/connect.ts'
+import { BackupService } from '../../proto/gen/cloudmoor/v1/backup_pb.js'
 import { BrowseService } from '../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { CacheService } from '../../proto/gen/cloudmoor/v1/cache_pb.js'
 import type { ConflictSchema } from '../../proto/gen/cloudmoor/v1/conflict_pb.js'
@@ -18,19 +19,21 @@ import type {
   ProviderTypeSchema,
   UpdateProviderRequest,
 } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { OrphanService } from '../../proto/gen/cloudmoor/v1/orphan_pb.js'
 import { CheckResult, ProviderService } from '../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { DiagnosisResult, SystemService } from '../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TransferKind, TransferService, TransferState } from '../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import { AlertService } from '../../proto/gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../../proto/gen/cloudmoor/v1/audit_pb.js'
+import { SettingsService } from '../../proto/gen/cloudmoor/v1/settings_pb.js'
 import { SessionService } from '../../proto/gen/cloudmoor/v1/session_pb.js'
 import { TokenService } from '../../proto/gen/cloudmoor/v1/token_pb.js'
 import { UserService } from '../../proto/gen/cloudmoor/v1/user_pb.js'
 import { ConfigService } from '../../proto/gen/cloudmoor/v1/config_pb.js'
 import { VaultService, VaultSlotKind, VaultState } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
 import type { AddSlotRequest, PutSecretRequest, UnlockVaultRequest, VaultSlotSchema } from '../../proto/gen/cloudmoor/v1/vault_pb.js'
-import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/error_details_pb.js'
 import { alertMethods, auditMethods } from './fake-records.ts'
+import { addStateServices, refusal } from './fake-state.ts'
 
 const at = timestampFromDate(new Date('2026-11-23T08:00:00Z'))
 
@@ -152,11 +155,6 @@ const folder2026: MessageInitShape<typeof FileSchema> = {
 }
 
 /** An error as the service makes it. */
-export function refusal(code: Code, reason: string, message: string, hint = ''): ConnectError {
-  const info = { desc: ErrorInfoSchema, value: { reason, domain: 'cloudmoor', metadata: hint === '' ? {} : { hint } } }
-  return new ConnectError(message, code, undefined, [info, { desc: RequestInfoSchema, value: { requestId: 'c-7' } }])
-}
-
 /** @param calls takes what was asked for. @param types provider types, if not those made up for these tests */
 export function fakeConnection(calls: Calls, types: readonly MessageInitShape<typeof ProviderTypeSchema>[] = [s3]): ServiceConnection {
   const transport = createRouterTransport(({ service }) => {
@@ -334,6 +332,7 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
       }),
       deleteSecret: () => ({}),
     })
+    addStateServices(service)
     service(LogService, {
       tailLogs: async function* () {
         yield {
@@ -365,6 +364,9 @@ export function fakeConnection(calls: Calls, types: readonly MessageInitShape<ty
     providers: createClient(ProviderService, transport),
     browse: createClient(BrowseService, transport),
     mounts: createClient(MountService, transport),
+    orphans: createClient(OrphanService, transport),
+    backups: createClient(BackupService, transport),
+    settings: createClient(SettingsService, transport),
     files: createClient(FileService, transport),
     transfers: createClient(TransferService, transport),
     conflicts: createClient(ConflictService, transport),

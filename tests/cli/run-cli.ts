@@ -53,6 +53,7 @@ export async function runCli(args: readonly string[], world: World = {}): Promis
     places: () => [place],
     connect,
     connectOrStart: connect,
+    startWith: connect,
     signal: new AbortController().signal,
   }
   const code = await run(cli, args)

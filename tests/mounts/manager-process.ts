@@ -54,7 +54,7 @@ const manager = createMountManager({
       ...{ places, logLevel: 'debug' },
       accounts: {
         account: (type) => Promise.resolve({ type, options: { path: join(home, 'cloud'), ...options }, secrets: {} }),
-        bareAccount: (type) => Promise.resolve({ type, options: { path: join(home, 'cloud') } }),
+        bareAccount: (type) => Promise.resolve({ name: type, type, options: { path: join(home, 'cloud') } }),
       },
     },
     onAlert: (_mount, severity, reason) => say({ alert: reason, severity }),
@@ -89,7 +89,7 @@ async function perform({ method, args }: Call): Promise<unknown> {
     case 'update':
       return manager.update(String(args[0]), null, args[1] as Parameters<typeof manager.update>[2], signal)
     case 'remove':
-      return manager.remove(String(args[0]), null, Number(args[1]), signal)
+      return manager.remove(String(args[0]), null, { waitMs: Number(args[1]), park: args[2] === true }, signal)
     case 'list':
       return manager.list(signal)
     case 'shutdown':

@@ -1,7 +1,14 @@
 import type { CapabilityCheck, Transfer } from '../../src-service/common/drive-state.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { DriveCalls } from '../../src-service/common/frames/drive-calls.ts'
-import type { Mount, MountEvent, MountManager, MountStatus } from '../../src-service/control/mounts/mount-manager-contract.ts'
+import type {
+  Mount,
+  MountEvent,
+  MountManager,
+  MountSpec,
+  MountStatus,
+  Orphan,
+} from '../../src-service/control/mounts/mount-manager-contract.ts'
 import type { MountRecord, OptionValue } from '../../src-service/control/store/records.ts'
 import type { MountTable } from '../../src-service/control/store/store.ts'
 
@@ -9,6 +16,7 @@ import type { MountTable } from '../../src-service/control/store/store.ts'
 export interface FakeMountManager extends MountManager {
   /** Answers of `probe`. */
   onProbe: MountManager['probe']
+  left: readonly Orphan[]
   transfersOf: (id: string) => readonly Transfer[]
   /** Answers of `ask`; null for those that are not given. */
   answers: { [C in keyof DriveCalls]?: DriveCalls[C]['result'] }
@@ -35,7 +43,14 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
   }
   const view = (record: MountRecord): Mount => ({ record, status: statuses.get(record.id) ?? stopped })
 
+  const needOrphan = (id: string): Orphan => {
+    const found = fake.left.find((orphan) => orphan.id === id)
+    if (found === undefined) throw new CloudError('not-found', 'there is no such orphan')
+    return found
+  }
+
   const fake: FakeMountManager = {
+    left: [],
     onProbe: () => Promise.resolve<CapabilityCheck[]>([{ name: 'write', result: 'yes', detail: '' }]),
     transfersOf: () => [],
     answers: {},
@@ -97,9 +112,32 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
       await table.get(id)
       return null
     },
+    orphans: {
+      list: () => Promise.resolve(fake.left),
+      adopt: async (id, { name, path, providerId }) => {
+        const orphan = needOrphan(id)
+        fake.left = fake.left.filter((other) => other !== orphan)
+        return fake.create(
+          { ...specOf(orphan), name: name || orphan.name, path: path || orphan.path, providerId },
+          null,
+          AbortSignal.timeout(1000),
+        )
+      },
+      export: (id) => Promise.resolve({ files: needOrphan(id).queue?.files ?? 0, bytes: 3, failures: 0, failed: [] }),
+      discard: (id) => {
+        const orphan = needOrphan(id)
+        fake.left = fake.left.filter((other) => other !== orphan)
+        return Promise.resolve()
+      },
+    },
     probe: (account, remoteRoot, signal) => fake.onProbe(account, remoteRoot, signal),
     browse: () => Promise.resolve({ entries: [{ name: 'a', folder: true, size: 0, modifiedAt: null }], truncated: false }),
     diagnose: () => Promise.resolve([{ name: 'fuse-device', result: 'failure', detail: '/dev/fuse is missing', hint: 'modprobe fuse' }]),
   }
   return fake
+}
+
+function specOf({ remoteRoot }: Orphan): Omit<MountSpec, 'name' | 'path' | 'providerId'> {
+  const numbers = { cacheSize: null, uid: null, gid: null, umask: null }
+  return { ...numbers, remoteRoot, cacheDir: '', readOnly: false, access: 'owner', shared: false, labels: [], options: {} }
 }

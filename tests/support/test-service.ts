@@ -11,8 +11,11 @@ import { openAlerts } from '../../src-service/control/alerts/alerts.ts'
 import type { Alerts } from '../../src-service/control/alerts/alerts.ts'
 import { openApi } from '../../src-service/control/api/open-api.ts'
 import type { Api, ApiParts } from '../../src-service/control/api/open-api.ts'
+import { createBackups } from '../../src-service/control/backup/backups.ts'
 import { createConfiguration } from '../../src-service/control/config/configuration.ts'
+import type { Configuration } from '../../src-service/control/config/configuration.ts'
 import { createProviders } from '../../src-service/control/providers/providers.ts'
+import { readSettings } from '../../src-service/control/store/settings.ts'
 import { openStore } from '../../src-service/control/store/open-store.ts'
 import type { Store } from '../../src-service/control/store/store.ts'
 import { createAccess } from '../../src-service/control/users/access.ts'
@@ -33,6 +36,7 @@ export interface TestService {
   readonly mounts: FakeMountManager
   readonly vault: ServiceVault
   readonly access: Access
+  readonly configuration: Configuration
   readonly api: Api
   readonly shutdowns: (number | null)[]
   /** Something needs a person. */
@@ -57,6 +61,11 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
   const alerts = await openAlerts({ table: store.alerts, clock: systemClock, log: log.write, lastLines: () => Promise.resolve(['a line']) })
   const audit = await openAudit({ table: store.audit, key: randomBytes(32), clock: systemClock, log: log.write, keptDays: 400 })
   const access = createAccess(store, systemClock, { memoryKiB: 64, passes: 1 })
+  const configuration = createConfiguration({
+    ...{ store, providers, secrets: vault.secrets, descriptors },
+    mounts: { reconfigure: (_, save) => save() },
+    around: { places, hints: { env: { CLOUDMOOR_HOME: home }, home } },
+  })
   const shutdowns: (number | null)[] = []
   const api = await openApi({
     places,
@@ -65,6 +74,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     log,
     requests: store.requests,
     settings: store.settings,
+    startedSettings: await readSettings(store.settings),
     providers,
     mounts,
     vault,
@@ -73,17 +83,15 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     instance: 'test',
     web: null,
     group: null,
-    configuration: createConfiguration({
-      ...{ store, providers, secrets: vault.secrets, descriptors },
-      mounts: { reconfigure: (_, save) => save() },
-      around: { places, hints: { env: { CLOUDMOOR_HOME: home }, home } },
-    }),
+    configuration,
+    backups: createBackups({ copies: store.copies, mounts, places, version: '1.2.3', now: Date.now }),
     service: {
       shutdown: (timeout) => {
         shutdowns.push(timeout)
         return Promise.resolve([{ mountId: 'm1', name: 'drive', queue: { files: 1, bytes: 2, parked: 0, uploading: 0 } }])
       },
       restart: () => {},
+      replace: () => Promise.resolve([]),
     },
     alerts,
     peerCredentials: () => ({ uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 }),
@@ -96,6 +104,7 @@ export async function startTestService(parts: Partial<ApiParts> = {}): Promise<T
     mounts,
     vault,
     access,
+    configuration,
     api,
     shutdowns,
     alerts,

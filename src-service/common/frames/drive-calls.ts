@@ -18,6 +18,8 @@ export interface DriveCalls {
   cacheUse: { params: Nothing; result: CacheUse }
   /** Brings everything to the disk, then says what is not at the provider yet. */
   confirmSafe: { params: Nothing; result: Safety }
+  /** Copies every file that the provider does not have as it is here to a new or empty folder of this machine. */
+  exportUnsent: { params: { readonly folder: string }; result: Exported }
 }
 
 export type DriveCall = { readonly [C in keyof DriveCalls]: { readonly call: C } & DriveCalls[C]['params'] }[keyof DriveCalls]
@@ -25,6 +27,15 @@ export type DriveCall = { readonly [C in keyof DriveCalls]: { readonly call: C }
 type Nothing = Readonly<Record<string, never>>
 
 export type Keep = 'mine' | 'theirs' | 'both'
+
+/** What was copied out of a drive. */
+export interface Exported {
+  readonly files: number
+  readonly bytes: number
+  /** At most 100 of those that could not be copied. */
+  readonly failed: readonly { readonly path: string; readonly reason: string }[]
+  readonly failures: number
+}
 
 /** One side of a conflict. */
 export interface ConflictVersion {

@@ -74,6 +74,8 @@ export interface OpenDrive extends OfMount {
   /** Bytes. */
   readonly cacheSize: number
   readonly readOnly: boolean
+  /** Nothing goes to the provider: what waits stays as it is. */
+  readonly held: boolean
   readonly uid: number
   readonly gid: number
   readonly umask: number

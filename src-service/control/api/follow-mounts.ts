@@ -10,7 +10,7 @@ export async function followMounts(
   const refresh = async (signal: AbortSignal) => grants.refresh((await mounts.list(signal)).map(granted))
   const end = mounts.watch((event) => {
     if (event.kind === 'removed') grants.removed(event.mountId)
-    else grants.changed(granted(event.mount))
+    else if (event.kind === 'changed') grants.changed(granted(event.mount))
   })
   await refresh(new AbortController().signal)
   return { refresh, end }

@@ -56,7 +56,7 @@ export function mountHandler(
 
     removeMount: async (request, { signal }) => {
       const waitMs = request.waitTimeout === undefined ? 0 : readDuration(request.waitTimeout)
-      await mounts.remove(request.id, readEtag(request.etag), waitMs, signal)
+      await mounts.remove(request.id, readEtag(request.etag), { waitMs, park: request.park }, signal)
       return {}
     },
 

@@ -3,6 +3,7 @@ import type { DescService } from '@bufbuild/protobuf'
 import type { Socket } from 'node:net'
 import { AlertService } from '../../../proto/gen/cloudmoor/v1/alert_pb.js'
 import { AuditService } from '../../../proto/gen/cloudmoor/v1/audit_pb.js'
+import { BackupService } from '../../../proto/gen/cloudmoor/v1/backup_pb.js'
 import { BrowseService } from '../../../proto/gen/cloudmoor/v1/browse_pb.js'
 import { ConfigService } from '../../../proto/gen/cloudmoor/v1/config_pb.js'
 import { EventService } from '../../../proto/gen/cloudmoor/v1/event_pb.js'
@@ -12,7 +13,9 @@ import { FileService } from '../../../proto/gen/cloudmoor/v1/file_pb.js'
 import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { MetricsService } from '../../../proto/gen/cloudmoor/v1/metrics_pb.js'
 import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import { OrphanService } from '../../../proto/gen/cloudmoor/v1/orphan_pb.js'
 import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
+import { SettingsService } from '../../../proto/gen/cloudmoor/v1/settings_pb.js'
 import { SessionService } from '../../../proto/gen/cloudmoor/v1/session_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
 import { TokenService } from '../../../proto/gen/cloudmoor/v1/token_pb.js'
@@ -28,6 +31,7 @@ import { descriptorOf } from '../../common/native/descriptor-of.ts'
 import type { Places } from '../../common/paths.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import type { Alerts } from '../alerts/alerts.ts'
+import type { Backups } from '../backup/backups.ts'
 import type { Configuration } from '../config/configuration.ts'
 import type { MountManager } from '../mounts/mount-manager-contract.ts'
 import type { Providers } from '../providers/providers.ts'
@@ -41,6 +45,7 @@ import type { Vault } from '../vault/vault.ts'
 import { alertHandler } from './alert-handler.ts'
 import { createCallAudit } from './audit-calls.ts'
 import { auditHandler } from './audit-handler.ts'
+import { backupHandler } from './backup-handler.ts'
 import { browseHandler } from './browse-handler.ts'
 import { bySocket, unknownVisitor } from './call.ts'
 import { cacheHandler } from './cache-handler.ts'
@@ -69,6 +74,7 @@ import { CallMetrics } from './metrics/call-metrics.ts'
 import { MetricSamples } from './metrics/metric-samples.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { mountHandler } from './mount-handler.ts'
+import { orphanHandler } from './orphan-handler.ts'
 import { plainRoutes } from './plain-routes.ts'
 import { policyOf } from './policies.ts'
 import { providerHandler } from './provider-handler.ts'
@@ -76,6 +82,7 @@ import { createReflection } from './reflection-handler.ts'
 import type { Reflection } from './reflection-handler.ts'
 import { failRoute } from './rest/refuse-route.ts'
 import type { ServiceControl } from './service-control.ts'
+import { settingsHandler } from './settings-handler.ts'
 import { sessionHandler } from './session-handler.ts'
 import { systemHandler } from './system-handler.ts'
 import { toWireError } from './wire-errors.ts'
@@ -93,7 +100,7 @@ export interface ApiParts {
   readonly startedAt: number
   readonly log: Log
   readonly requests: RequestTable
-  readonly settings: Pick<SettingTable, 'get'>
+  readonly settings: SettingTable
   readonly providers: Providers
   readonly mounts: MountManager
   readonly vault: Vault
@@ -102,6 +109,9 @@ export interface ApiParts {
   /** Names this service among others on the machine: 8 characters. */
   readonly instance: string
   readonly configuration: Configuration
+  readonly backups: Backups
+  /** Settings as they were at the start, by name. */
+  readonly startedSettings: ReadonlyMap<string, string>
   readonly service: ServiceControl
   readonly alerts: Alerts
   /** Addresses besides the unix socket; null = none. */
@@ -197,6 +207,7 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(ProviderService, providerHandler(providers, once)),
     route(BrowseService, browseHandler(providers, mounts)),
     route(MountService, mountHandler(mounts, once, parts.settings)),
+    route(OrphanService, orphanHandler(mounts)),
     route(FileService, fileHandler(mounts)),
     route(CacheService, cacheHandler(mounts)),
     route(ConflictService, conflictHandler(mounts)),
@@ -211,6 +222,11 @@ function routesOf(parts: ApiParts, bus: EventBus<ServiceEvent>, samples: MetricS
     route(TokenService, tokenHandler(access.tokens)),
     route(SessionService, sessionHandler(access, { instance, linkTo })),
     route(ConfigService, configHandler(configuration)),
+    route(
+      SettingsService,
+      settingsHandler({ table: parts.settings, started: parts.startedSettings, managed: () => configuration.settingsOfFiles() }),
+    ),
+    route(BackupService, backupHandler(parts.backups, service)),
   ]
   const names = contract.map((entry) => entry.service.typeName)
   const reflect = createReflection([...contract.map((entry) => entry.service), Health])

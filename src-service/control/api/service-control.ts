@@ -7,6 +7,11 @@ export interface ServiceControl {
    * that the answer goes out. @param uploadTimeoutMs null = the configured stop timeout.
    */
   shutdown(uploadTimeoutMs: number | null, signal: AbortSignal): Promise<readonly UnsentMount[]>
+  /**
+   * Uploads within the bound, unmounts, ends the workers, does `change`, and ends a moment after with a new process in its place.
+   * Resolves with what is left.
+   */
+  replace(uploadTimeoutMs: number | null, change: () => Promise<void>): Promise<readonly UnsentMount[]>
   /** Hands over to a new process with the mounts up; returns at once. */
   restart(): void
 }

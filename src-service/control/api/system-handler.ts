@@ -7,6 +7,7 @@ import type { Vault } from '../vault/vault.ts'
 import { diagnoseVault } from '../vault/vault-diagnosis.ts'
 import { sightOf } from './call.ts'
 import { sumOf } from './events/pending.ts'
+import { orphansSeen } from './orphan-handler.ts'
 import type { ServiceControl } from './service-control.ts'
 import { readDuration, writeQueue, writeTime } from './wire-values.ts'
 
@@ -33,6 +34,8 @@ export function systemHandler(
     getStatus: async (_request, context) => {
       const sight = sightOf(context)
       const all = (await mounts.list(context.signal)).filter(({ record }) => sight.mount(record.id))
+      const orphans = await orphansSeen(mounts.orphans, sight.whole, context.signal)
+      const queues = [...all.map(({ status }) => status.queue), ...orphans.map(({ queue }) => queue)]
       return {
         version: facts.version,
         pid: process.pid,
@@ -41,8 +44,9 @@ export function systemHandler(
         kind: facts.kind,
         mounts: all.length,
         mounted: all.filter((mount) => mount.status.state === 'mounted').length,
-        queue: writeQueue(sumOf(all.map(({ status }) => status.queue).filter((queue) => queue !== null))),
-        queueComplete: all.every((mount) => mount.status.queue !== null),
+        queue: writeQueue(sumOf(queues.filter((queue) => queue !== null))),
+        queueComplete: !queues.includes(null),
+        orphans: orphans.length,
       }
     },
 

@@ -5,8 +5,10 @@ import { TransferKind, TransferState } from '../../../proto/gen/cloudmoor/v1/tra
 import type { TransferSchema, TransferService } from '../../../proto/gen/cloudmoor/v1/transfer_pb.js'
 import type { CloudError } from '../../common/errors.ts'
 import type { Safety } from '../../common/frames/drive-calls.ts'
-import type { MountManager } from '../mounts/mount-manager-contract.ts'
+import type { MountManager, Orphan } from '../mounts/mount-manager-contract.ts'
 import { askMounts } from './ask-mounts.ts'
+import { sightOf } from './call.ts'
+import { orphansSeen } from './orphan-handler.ts'
 import { readInteger, readLimit, writeTime } from './wire-values.ts'
 
 const kinds: Readonly<Record<Transfer['direction'], TransferKind>> = {
@@ -44,6 +46,8 @@ export function transferHandler(mounts: MountManager): ServiceImpl<typeof Transf
       const ask = (id: string) => mounts.ask(id, 'confirmSafe', {}, context.signal)
       const answers = await askMounts(mounts, request.mountId, context, ask)
       const safe = answers.map(({ id, answer, error }) => writeSafety(id, error === null ? (answer ?? allSafe) : unknown(error)))
+      const orphans = await orphansSeen(mounts.orphans, request.mountId === '' && sightOf(context).whole, context.signal)
+      safe.push(...orphans.map(writeOrphanSafety))
       return { onDisk: safe.every((mount) => mount.onDisk), uploaded: safe.every((mount) => mount.uploaded), mounts: safe }
     },
   }
@@ -54,6 +58,13 @@ const allSafe: Safety = { onDisk: true, uploaded: true, files: 0, bytes: 0, conf
 
 function unknown(error: CloudError): Safety {
   return { ...allSafe, onDisk: false, uploaded: false, reason: error.message }
+}
+
+/** Nobody writes to an orphan: what it has is on the disk, as far as it can be read. */
+function writeOrphanSafety({ id, queue, conflicts, reason }: Orphan) {
+  const { files, bytes } = queue ?? { files: 0, bytes: 0 }
+  const uploaded = queue !== null && files === 0 && conflicts === 0
+  return writeSafety(id, { onDisk: queue !== null, uploaded, files, bytes, conflicts, reason: reason === '' ? 'an orphan' : reason })
 }
 
 function writeSafety(mountId: string, { onDisk, uploaded, files, bytes, conflicts, reason }: Safety) {

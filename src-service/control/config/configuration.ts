@@ -23,6 +23,8 @@ export interface Configuration {
   write(passphrase: Secret | null): Promise<string>
   /** Makes the configuration what the texts say together, all of it or nothing. */
   read(texts: readonly ConfigText[], wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
+  /** Names of the settings that the configuration files of this service set. */
+  settingsOfFiles(): ReadonlySet<string>
 }
 
 /** A text of a configuration, and what to call it where it is wrong ('' = nothing). */
@@ -58,6 +60,7 @@ export interface ConfigurationParts {
 
 export function createConfiguration({ store, providers, secrets, mounts, descriptors, around }: ConfigurationParts): Configuration {
   const accounts = createAccountRules(descriptors)
+  let settingsOfFiles: ReadonlySet<string> = new Set()
 
   async function state(): Promise<ConfigState> {
     const set: Record<string, string> = {}
@@ -105,10 +108,23 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
       // A wrong passphrase is found before anything changes.
       for (const { wanted, secrets: given } of plan.providers) valuesOf(wanted.name, given, sealer)
+      if (manager === 'api') refuseManaged(plan, settingsOfFiles)
       if (!dryRun && plan.changes.length > 0) await apply(plan, sealer, signal)
+      if (!dryRun && manager === 'file') settingsOfFiles = new Set(Object.keys(document.settings))
       return { changes: plan.changes, warnings: plan.warnings }
     },
+
+    settingsOfFiles: () => settingsOfFiles,
   }
+}
+
+function refuseManaged({ changes }: Plan, managed: ReadonlySet<string>): void {
+  const found = changes.find(({ noun, name }) => noun === 'setting' && managed.has(name))
+  if (found === undefined) return
+  throw new CloudError('read-only', `the setting '${found.name}' is kept in a configuration file`, {
+    code: 'MANAGED_ELSEWHERE',
+    hint: 'Change it there.',
+  })
 }
 
 function parseNamed({ name, text }: ConfigText, descriptors: readonly Descriptor[]): ConfigDocument {

@@ -31,7 +31,7 @@ export function documentSchema(descriptors: readonly Descriptor[]): object {
         type: 'object',
         additionalProperties: false,
         default: {},
-        properties: Object.fromEntries(settings.map(({ name, description }) => [name, { type: 'string', description }])),
+        properties: Object.fromEntries(settings.map(({ name, description, schema }) => [name, { description, ...schema }])),
       },
       providers: { description: 'Saved accounts.', type: 'array', maxItems: 10_000, default: [], items: providerSchema(descriptors) },
       mounts: { description: 'Mounts.', type: 'array', maxItems: 10_000, default: [], items: mountSchema },

@@ -14,7 +14,10 @@ export interface AlertBook {
   mountGone(mountId: string): void
 }
 
-type MountChange = { readonly kind: 'changed'; readonly mount: MountHealth } | { readonly kind: 'removed'; readonly mountId: string }
+type MountChange =
+  | { readonly kind: 'changed'; readonly mount: MountHealth }
+  | { readonly kind: 'removed'; readonly mountId: string }
+  | { readonly kind: 'orphans' }
 
 export interface MountWatchParts {
   readonly mounts: { watch(listener: (change: MountChange) => void): () => void }
@@ -33,7 +36,7 @@ export function watchMounts(parts: MountWatchParts): () => void {
   const watch = new MountWatch(parts)
   const end = parts.mounts.watch((change) => {
     if (change.kind === 'changed') watch.look(change.mount)
-    else watch.gone(change.mountId)
+    else if (change.kind === 'removed') watch.gone(change.mountId)
   })
   return () => {
     end()

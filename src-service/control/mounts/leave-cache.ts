@@ -1,10 +1,10 @@
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import { filesInHand } from './drivers/rclone-cache.ts'
 import type { MountRecord } from '../store/records.ts'
 import type { QueueCounts } from '../../common/drive-state.ts'
 import { rcloneCache } from './mount-plan.ts'
+
+export const nothingUnsent: QueueCounts = { files: 0, bytes: 0, parked: 0, uploading: 0 }
 
 /** @throws busy, UNSENT_FILES */
 export async function refuseUnsent(record: Pick<MountRecord, 'name'>, queue: QueueCounts, folder: string): Promise<void> {
@@ -21,12 +21,6 @@ export async function refuseUnsent(record: Pick<MountRecord, 'name'>, queue: Que
 function unsent({ name }: Pick<MountRecord, 'name'>, what: string, command: string): CloudError {
   return new CloudError('busy', `'${name}' has ${what}`, {
     code: 'UNSENT_FILES',
-    hint: `Wait for them: ${command}. What is waiting, and why, shows cloudmoor transfers.`,
+    hint: `Wait for them: ${command}. Or keep them for later: cloudmoor mount remove ${name} --park. What is waiting, and why, shows cloudmoor transfers.`,
   })
-}
-
-/** Everything in it is at the provider as well, save what a power cut left unproved: that stays. */
-export async function removeCache(folder: string): Promise<void> {
-  const unproved = await readdir(join(folder, 'quarantine')).catch(() => [])
-  if (unproved.length === 0) await rm(folder, { recursive: true, force: true })
 }

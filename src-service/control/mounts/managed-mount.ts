@@ -24,6 +24,8 @@ export interface ManagedMountHost {
   readonly rates: AccountRates
   readonly stopTimeoutMs: number
   readonly onChange: (mount: Mount) => void
+  /** Called before a drive is opened to be mounted; may refuse. */
+  readonly beforeOpen: (mount: MountRecord) => Promise<void>
   readonly onAlert: (mount: MountRecord, severity: 'warning' | 'error', reason: string, message: string) => void
 }
 
@@ -47,7 +49,10 @@ export class ManagedMount {
     this.supervisor = new Supervisor({
       ...{ native: host.native, clock: host.clock, pool: host.pool, records: host.records, stopTimeoutMs: host.stopTimeoutMs },
       ...{ mountId: record.id, log, onAlert },
-      plan: () => this.plan(),
+      plan: async () => {
+        await host.beforeOpen(this.#record)
+        return this.plan()
+      },
       joinAccount: (perSecond, user) => host.rates.join(this.#record.providerId, perSecond, user),
       report: (input) => this.runner.input(input),
       onStatus: (status) => this.learn(status),

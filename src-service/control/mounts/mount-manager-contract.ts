@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { CacheUse, Condition, DriveMetrics, FileStatus, QueueCounts, Transfer } from '../../common/drive-state.ts'
 import type { Account, AccountProber } from '../providers/account.ts'
-import type { DriveCalls } from '../../common/frames/drive-calls.ts'
+import type { DriveCalls, Exported } from '../../common/frames/drive-calls.ts'
 import type { MountRecord, Options, RequestKey } from '../store/records.ts'
 
 /**
@@ -16,8 +16,13 @@ export interface MountManager extends AccountProber {
   create(spec: MountSpec, request: RequestKey | null, signal: AbortSignal): Promise<Mount>
   /** @param revision must match; null = whatever it is. What cannot change while it is mounted is `busy`. */
   update(id: string, revision: number | null, patch: MountPatch, signal: AbortSignal): Promise<Mount>
-  /** Unmounts and forgets. Refuses while files are unsent, or waits for them up to `waitMs`; never deletes an unsent file. */
-  remove(id: string, revision: number | null, waitMs: number, signal: AbortSignal): Promise<void>
+  /**
+   * Unmounts and forgets. Waits for unsent files up to `unsent.waitMs`; of what is left then it refuses, or leaves it as an orphan.
+   * Never deletes an unsent file.
+   */
+  remove(id: string, revision: number | null, unsent: UnsentRule, signal: AbortSignal): Promise<void>
+  /** What was left of mounts that are not configured any more. */
+  readonly orphans: Orphans
   /** Wishes it mounted (`enabled`), and resolves when the folder shows the cloud or rejects with why it does not. */
   start(id: string, signal: AbortSignal): Promise<Mount>
   /** Wishes it unmounted and resolves when it is. @param force detaches a busy one. */
@@ -44,6 +49,49 @@ export interface MountManager extends AccountProber {
   browse(account: Account, path: string, limit: number, signal: AbortSignal): Promise<FolderPage>
   /** What is missing on this machine for mounting. */
   diagnose(signal: AbortSignal): Promise<readonly Diagnosis[]>
+}
+
+export interface UnsentRule {
+  readonly waitMs: number
+  /** Leave what is not sent as an orphan. */
+  readonly park: boolean
+}
+
+/** Journals without a mount: parked, or found beside a database that does not know them. Nothing is sent out of them. */
+export interface Orphans {
+  /** By name. Counts what was not counted yet. */
+  list(signal: AbortSignal): Promise<readonly Orphan[]>
+  /** Makes it a mount again, with its id: not mounted, and nothing lost. Only of the account and folder it was of. */
+  adopt(id: string, wish: AdoptWish, signal: AbortSignal): Promise<Mount>
+  /** Copies what was not sent to a folder that is absent or empty. @param folder absolute */
+  export(id: string, folder: string, signal: AbortSignal): Promise<Exported>
+  /** Deletes it. @param files how many are not sent, as the caller knows it: `conflict` if it is another number */
+  discard(id: string, files: number, signal: AbortSignal): Promise<void>
+}
+
+/** Empty texts: as it was. */
+export interface AdoptWish {
+  readonly name: string
+  readonly path: string
+  readonly providerId: string
+}
+
+export interface Orphan {
+  /** That of the mount it was. */
+  readonly id: string
+  /** Of the mount; '' = not known. */
+  readonly name: string
+  /** Where it lies. */
+  readonly folder: string
+  /** Where it was mounted. */
+  readonly path: string
+  readonly provider: { readonly id: string; readonly name: string; readonly type: string } | null
+  readonly remoteRoot: string
+  /** Null = could not be counted, `reason` says why. */
+  readonly queue: QueueCounts | null
+  /** Conflicts, and files that a power loss left unproved. */
+  readonly conflicts: number
+  readonly reason: string
 }
 
 /** A mount as it is asked for; null = the manager's default. */
@@ -95,7 +143,11 @@ export interface MountStatus {
   readonly hidden: number
 }
 
-export type MountEvent = { readonly kind: 'changed'; readonly mount: Mount } | { readonly kind: 'removed'; readonly mountId: string }
+export type MountEvent =
+  | { readonly kind: 'changed'; readonly mount: Mount }
+  | { readonly kind: 'removed'; readonly mountId: string }
+  /** What waits without a mount is another now. */
+  | { readonly kind: 'orphans'; readonly queues: readonly (QueueCounts | null)[] }
 
 export interface FolderPage {
   readonly entries: readonly {

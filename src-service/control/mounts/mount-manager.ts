@@ -3,58 +3,25 @@ import type { QueueCounts } from '../../common/drive-state.ts'
 import { CloudError } from '../../common/errors.ts'
 import type { Method, Methods } from '../../common/frames/messages.ts'
 import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
-import type { PlaceHints, Places } from '../../common/paths.ts'
 import { serialise } from '../../common/serialise.ts'
-import type { Descriptor } from '../../drive/connectors/connector.ts'
 import type { ConfigChange, MountRecord, RequestKey } from '../store/records.ts'
-import type { MountTable } from '../store/store.ts'
-import type { AccountBrowser } from './account-prober.ts'
 import { AccountRates, type RateUser } from './account-rates.ts'
 import { type AdoptedMount, adoptWorkers } from './adopt-workers.ts'
 import { withDrive } from './borrowed-drive.ts'
 import { withContents } from './connect-contents.ts'
 import { diagnose } from './diagnose.ts'
-import { ManagedMount, type ManagedMountHost } from './managed-mount.ts'
-import type { Mount, MountEvent, MountManager, MountPatch, MountSpec } from './mount-manager-contract.ts'
+import { removeDrive } from './drive-notes.ts'
+import { DriveOrphans } from './drive-orphans.ts'
+import { ManagedMount } from './managed-mount.ts'
+import type { Mount, MountEvent, MountManager, MountPatch, MountSpec, UnsentRule } from './mount-manager-contract.ts'
+import { adoptedRecord, noteDrive } from './adopt-orphan.ts'
 import { fixedChanges, refuseWhileMounted } from './fixed-fields.ts'
-import { refuseUnsent, removeCache } from './leave-cache.ts'
-import { driveFolder } from './mount-plan.ts'
+import type { MountManagerParts, ServiceMounts } from './service-mounts.ts'
 import { type KnownAccount, mountChange, newMountRecord } from './mount-spec.ts'
 import { readMountTable } from './mount-table.ts'
-import { clearStaleMount, standsFor } from './stale-mounts.ts'
-import type { WorkerHost } from './worker-process.ts'
-
-export interface MountManagerParts {
-  readonly host: Omit<ManagedMountHost, 'onChange' | 'rates'>
-  readonly worker: WorkerHost
-  readonly table: MountTable
-  readonly accounts: AccountBrowser
-  readonly descriptors: readonly Descriptor[]
-  readonly places: Places
-  readonly hints: Pick<PlaceHints, 'env' | 'home'>
-  readonly version: string
-}
-
-/** Mounts as main.ts sees them. */
-export interface ServiceMounts extends MountManager {
-  /** Takes over what an earlier service left, clears what is dead, and starts what is to be mounted. Does not wait for the starts. */
-  begin(): Promise<void>
-  /** An account's options or secrets changed; null: secrets of any account may be had now. */
-  accountChanged(providerId: string | null): void
-  /**
-   * Changes many mounts by `save`, all or none: those that go or change while they are up are stopped before, and started
-   * again if it fails; afterwards every mount is as its row says. Refuses (UNSENT_FILES) to let one go that has something to upload.
-   */
-  reconfigure(change: ConfigChange['mounts'], save: () => Promise<void>, signal: AbortSignal): Promise<void>
-  /** Asks the provider of a mount that is up whether it answers; what comes out is a condition. */
-  check(id: string, signal: AbortSignal): Promise<void>
-  /** Unmounts everything and ends the workers; gives what is still queued. @param uploadTimeoutMs null = the stop timeout */
-  shutdown(
-    uploadTimeoutMs: number | null,
-  ): Promise<readonly { readonly mountId: string; readonly name: string; readonly queue: QueueCounts }[]>
-  /** Leaves the mounts to the next service; afterwards nothing here may be used. */
-  handOver(): Promise<void>
-}
+import { clearLeftMounts, standsFor } from './stale-mounts.ts'
+import { nothingUnsent, refuseUnsent } from './leave-cache.ts'
+import { driveFolder } from './mount-plan.ts'
 
 const askMs = 30_000
 /** Bytes may have to be copied, or a tree be walked; the deadline of the call ends it earlier. */
@@ -72,10 +39,24 @@ class Mounts implements ServiceMounts {
   /** Looking at the other mounts and saving belong together. */
   readonly #inTurn = serialise()
   readonly #rates = new AccountRates()
+  readonly orphans: DriveOrphans
   #ending = false
 
   constructor(parts: MountManagerParts) {
     this.#parts = parts
+    this.orphans = new DriveOrphans({
+      ...{ places: parts.places, plans: parts.host.plans, pool: parts.host.pool },
+      join: ({ provider }, perSecond, user) => this.#rates.join(provider.id, perSecond, user),
+      tell: (queues) => this.#tell({ kind: 'orphans', queues }),
+      mountIds: () => new Set(this.#mounts.keys()),
+      adopt: (found, wish) =>
+        this.#inTurn(async () => {
+          const record = adoptedRecord(found, wish, await this.#around(wish.providerId || (found.note?.provider.id ?? '')))
+          const mount = this.#add(await parts.table.insert(record, null))
+          mount.configure(mount.record)
+          return mount.view()
+        }),
+    })
   }
 
   async list(): Promise<readonly Mount[]> {
@@ -111,17 +92,18 @@ class Mounts implements ServiceMounts {
     })
   }
 
-  async remove(id: string, revision: number | null, waitMs: number, signal: AbortSignal): Promise<void> {
+  async remove(id: string, revision: number | null, { waitMs, park }: UnsentRule, signal: AbortSignal): Promise<void> {
     const mount = this.#changeable(id, revision)
-    await this.#refuseUnsent(mount, waitMs, signal)
+    await this.#isSent(mount, waitMs, park, signal)
     await mount.runner.stop({ force: false, drainMs: waitMs, then: 'rest' }, signal)
     // Files that were open until now are counted too.
-    await this.#refuseUnsent(mount, 0, signal)
+    const sent = await this.#isSent(mount, 0, park, signal)
     await this.#inTurn(async () => {
       await this.#parts.table.remove(id, revision)
       this.#mounts.delete(id)
     })
-    await removeCache(driveFolder(mount.record, this.#parts.places))
+    if (sent) await removeDrive(mount.record, this.#parts.places)
+    else await this.orphans.announce(signal)
     this.#tell({ kind: 'removed', mountId: id })
   }
 
@@ -152,7 +134,7 @@ class Mounts implements ServiceMounts {
   async #takeRows(gone: readonly ManagedMount[]): Promise<void> {
     for (const { record } of gone) {
       this.#mounts.delete(record.id)
-      await removeCache(driveFolder(record, this.#parts.places))
+      await removeDrive(record, this.#parts.places)
       this.#tell({ kind: 'removed', mountId: record.id })
     }
     for (const record of await this.#parts.table.list()) {
@@ -214,8 +196,7 @@ class Mounts implements ServiceMounts {
     signal: AbortSignal,
   ): Promise<DriveCalls[C]['result'] | null> {
     const request = { call, ...params } as DriveCall
-    const answer = await this.#ask(this.#mount(id), 'drive', { mountId: id, request }, signal, () => null, taskMs)
-    return answer
+    return await this.#ask(this.#mount(id), 'drive', { mountId: id, request }, signal, () => null, taskMs)
   }
 
   contents<T>(id: string, signal: AbortSignal, work: (connection: Socket) => Promise<T>): Promise<T | null> {
@@ -238,7 +219,10 @@ class Mounts implements ServiceMounts {
     for (const record of await this.#parts.table.list()) this.#add(record)
     const found = await adoptWorkers(this.#parts.worker, this.#parts.version)
     const adopted = await Promise.all(found.map((mount) => this.#adopt(mount)))
-    await this.#clearDead(adopted.flatMap((id) => id ?? []))
+    await clearLeftMounts(
+      this.#parts.host,
+      adopted.flatMap((id) => id ?? []),
+    )
     this.#parts.host.pool.warm()
     for (const mount of this.#mounts.values()) if (mount.record.enabled) mount.runner.input({ kind: 'start' })
     void this.#countAtRest()
@@ -276,10 +260,16 @@ class Mounts implements ServiceMounts {
   }
 
   #add(record: MountRecord): ManagedMount {
-    const host = { ...this.#parts.host, rates: this.#rates, onChange: (view: Mount) => this.#tell({ kind: 'changed', mount: view }) }
-    const mount = new ManagedMount(host, record)
+    const onChange = (view: Mount) => this.#tell({ kind: 'changed', mount: view })
+    const beforeOpen = (opened: MountRecord) => this.#note(opened)
+    const mount = new ManagedMount({ ...this.#parts.host, rates: this.#rates, onChange, beforeOpen }, record)
     this.#mounts.set(record.id, mount)
     return mount
+  }
+
+  /** Refuses to open what is another mount's; says in the folder whose it is. */
+  async #note(record: MountRecord): Promise<void> {
+    await noteDrive(record, await this.#parts.host.plans.accounts.bareAccount(record.providerId), this.#parts)
   }
 
   #mount(id: string): ManagedMount {
@@ -335,6 +325,17 @@ class Mounts implements ServiceMounts {
     return withDrive({ pool: this.#parts.host.pool, join }, plan.open, signal, never, work)
   }
 
+  /** True if nothing waits. @param park that something may is no reason to refuse: a drive that cannot be asked may hold anything */
+  async #isSent(mount: ManagedMount, waitMs: number, park: boolean, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#refuseUnsent(mount, waitMs, signal)
+      return true
+    } catch (caught) {
+      if (park) return false
+      throw caught
+    }
+  }
+
   async #refuseUnsent(mount: ManagedMount, waitMs: number, signal: AbortSignal): Promise<void> {
     await refuseUnsent(mount.record, await this.#unsent(mount, waitMs, signal), driveFolder(mount.record, this.#parts.places))
   }
@@ -342,11 +343,10 @@ class Mounts implements ServiceMounts {
   /** What the provider has not confirmed, after uploading for at most `waitMs`. */
   async #unsent(mount: ManagedMount, waitMs: number, signal: AbortSignal): Promise<QueueCounts> {
     const { id: mountId } = mount.record
-    const nothing = { files: 0, bytes: 0, parked: 0, uploading: 0 }
     if (waitMs > 0) {
-      return this.#ask(mount, 'drain', { mountId, timeoutMs: waitMs }, signal, () => nothing, waitMs + askMs)
+      return this.#ask(mount, 'drain', { mountId, timeoutMs: waitMs }, signal, () => nothingUnsent, waitMs + askMs)
     }
-    return this.#ask(mount, 'status', { mountId }, signal, () => ({ queue: nothing })).then(({ queue }) => queue)
+    return this.#ask(mount, 'status', { mountId }, signal, () => ({ queue: nothingUnsent })).then(({ queue }) => queue)
   }
 
   /** Id of the mount, if it is one of ours and was taken over. */
@@ -364,18 +364,6 @@ class Mounts implements ServiceMounts {
     for (const fd of found.fds) host.native.closeFd(fd)
     await found.worker.terminate(settleMs)
     return null
-  }
-
-  /** Mounts whose service and worker both died. */
-  async #clearDead(adopted: readonly string[]): Promise<void> {
-    const { host } = this.#parts
-    for (const { mountId, path } of await host.records.list()) {
-      if (adopted.includes(mountId)) continue
-      host.log.write('info', `the mount on ${path} was left behind; it is cleared away`, { mountId })
-      await clearStaleMount({ ...host, log: host.log.write }, mountId).catch((caught: unknown) => {
-        host.log.write('error', `${path} could not be cleared: ${CloudError.from(caught).message}`, { mountId })
-      })
-    }
   }
 
   /** Learns what mounts that are not mounted have still to upload, one after the other. */

@@ -16,7 +16,7 @@ function parts(change: Partial<PlanParts> = {}): PlanParts {
     logLevel: 'info',
     accounts: {
       account: async () => ({ type: 's3', options: { bucket: 'b' }, secrets: { secretAccessKey: new Secret('xyz') } }),
-      bareAccount: async () => ({ type: 's3', options: { bucket: 'b' } }),
+      bareAccount: async () => ({ name: 'work', type: 's3', options: { bucket: 'b' } }),
     },
     ...change,
   }

@@ -15,7 +15,7 @@ export interface AccountSource {
   /** With its secrets, for a worker of this mount. */
   account(providerId: string, mountId: string): Promise<Account>
   /** Without them, for a time when they cannot be had. */
-  bareAccount(providerId: string): Promise<{ readonly type: string; readonly options: Options }>
+  bareAccount(providerId: string): Promise<{ readonly name: string; readonly type: string; readonly options: Options }>
 }
 
 export interface PlanParts {
@@ -73,6 +73,7 @@ export async function planMount(
       secrets,
       cacheSize,
       readOnly,
+      held: false,
       uid,
       gid,
       umask: access === 'owner' && othersEnter ? umask | 0o077 : umask,

@@ -1,6 +1,6 @@
 import { CloudError } from '../../common/errors.ts'
 import type { Native } from '../../common/native/native.ts'
-import type { WriteLog } from '../../common/telemetry/log.ts'
+import type { Log, WriteLog } from '../../common/telemetry/log.ts'
 import { unmountFuse } from './drivers/fuse.ts'
 import type { KernelMountRecord, MountRecords } from './mount-records.ts'
 import { fileSystemType, type MountEntry, mountedAt, readMountTable } from './mount-table.ts'
@@ -38,4 +38,18 @@ export function standsFor(record: KernelMountRecord, table: readonly MountEntry[
   const entry = mountedAt(table, record.path)
   if (entry === undefined || !ourTypes.has(entry.type) || entry.source !== record.source) return undefined
   return record.device === '' || entry.device === record.device ? entry : undefined
+}
+
+/** Takes away mounts whose service and worker both died. @param adopted ids of those that live */
+export async function clearLeftMounts(
+  host: Omit<StaleMountHost, 'log'> & { readonly log: Log },
+  adopted: readonly string[],
+): Promise<void> {
+  for (const { mountId, path } of await host.records.list()) {
+    if (adopted.includes(mountId)) continue
+    host.log.write('info', `the mount on ${path} was left behind; it is cleared away`, { mountId })
+    await clearStaleMount({ ...host, log: host.log.write }, mountId).catch((caught: unknown) => {
+      host.log.write('error', `${path} could not be cleared: ${CloudError.from(caught).message}`, { mountId })
+    })
+  }
 }

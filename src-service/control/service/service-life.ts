@@ -3,6 +3,7 @@ import { CloudError } from '../../common/errors.ts'
 import type { Native } from '../../common/native/native.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import type { ServiceControl, UnsentMount } from '../api/service-control.ts'
+import { withoutRestore } from './service-flags.ts'
 
 /** What a service is made of, as far as its end goes. In the order in which the parts end. */
 export interface ServiceParts {
@@ -26,6 +27,7 @@ const farewellMs = 100
 export class ServiceLife implements ServiceControl {
   readonly #native: Native
   #parts: ServiceParts | undefined
+  #successor = false
   #ending: Promise<readonly UnsentMount[]> | undefined
 
   constructor(native: Native) {
@@ -54,6 +56,23 @@ export class ServiceLife implements ServiceControl {
     return unsent
   }
 
+  async replace(uploadTimeoutMs: number | null, change: () => Promise<void>): Promise<readonly UnsentMount[]> {
+    const { mounts, log } = this.#running()
+    if (this.#ending !== undefined) throw new CloudError('unavailable', 'the service ends', { code: 'SHUTTING_DOWN' })
+    this.#ending = mounts.shutdown(uploadTimeoutMs)
+    const unsent = await this.#ending
+    // With its workers ended it cannot go on: if the change fails, the successor has everything as it was.
+    const failed = await change().then(
+      () => null,
+      (caught: unknown) => CloudError.from(caught),
+    )
+    log.write(failed === null ? 'info' : 'error', failed?.message ?? 'a new process takes over, with other data')
+    setTimeout(() => void this.#end(), farewellMs)
+    this.#successor = true
+    if (failed !== null) throw failed
+    return unsent
+  }
+
   restart(): void {
     if (this.#ending !== undefined) return
     this.#ending = Promise.resolve([])
@@ -70,8 +89,9 @@ export class ServiceLife implements ServiceControl {
     const { api, store, log } = this.#running()
     await api.close(graceMs)
     await store.close()
+    const pid = this.#successor ? this.#startSuccessor() : null
     await log.close()
-    process.exit(0)
+    process.exit(pid === undefined ? 1 : 0)
   }
 
   async #handOver(): Promise<void> {
@@ -81,10 +101,15 @@ export class ServiceLife implements ServiceControl {
     await mounts.handOver()
     // This frees the home for the successor.
     await store.close()
-    const pid = startSuccessor()
-    if (pid !== undefined) this.#native.notifySystemd(`MAINPID=${pid}`)
+    const pid = this.#startSuccessor()
     await log.close()
     process.exit(pid === undefined ? 1 : 0)
+  }
+
+  #startSuccessor(): number | undefined {
+    const pid = startSuccessor()
+    if (pid !== undefined) this.#native.notifySystemd(`MAINPID=${pid}`)
+    return pid
   }
 
   #crash(caught: unknown): void {
@@ -103,7 +128,7 @@ export class ServiceLife implements ServiceControl {
 /** The program as it was started, so that after an upgrade the launcher finds the new version. */
 function startSuccessor(): number | undefined {
   const launcher = process.env['CLOUDMOOR_LAUNCHER']
-  const args = process.argv.slice(2)
+  const args = withoutRestore(process.argv.slice(2))
   const [command, first] = launcher === undefined ? [process.execPath, [...process.execArgv, process.argv[1] ?? '']] : [launcher, []]
   const child = spawn(command, [...first, ...args], { cwd: '/', detached: true, stdio: 'inherit', env: process.env })
   child.unref()

@@ -26,11 +26,11 @@ export function openDatabase(path: string, backups: string, steps: readonly Migr
   }
 }
 
-function versionOf(database: Database.Database): number {
+export function versionOf(database: Database.Database): number {
   return Number(database.pragma('user_version', { simple: true }))
 }
 
-function refuseNewer(database: Database.Database, path: string, steps: readonly Migration[]): void {
+export function refuseNewer(database: Database.Database, path: string, steps: readonly Migration[]): void {
   const known = steps.at(-1)?.version ?? 0
   const found = versionOf(database)
   if (found <= known) return
@@ -49,14 +49,14 @@ function checkContents(database: Database.Database, path: string, backups: strin
   if (result !== 'ok') throw damaged(path, backups, String(result), undefined)
 }
 
-function isDamage(caught: unknown): caught is Error {
+export function isDamage(caught: unknown): caught is Error {
   return caught instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(caught.code)
 }
 
 function damaged(path: string, backups: string, what: string, cause: unknown): CloudError {
   return new CloudError('damaged', `the database ${path} is damaged: ${what}`, {
     cause,
-    hint: `Stop the service, keep the damaged file, and copy the newest file of ${backups} to ${path}. Files that wait for upload are kept elsewhere and are not affected.`,
+    hint: `Restore a backup: cloudmoor backup restore FILE. The newest copy that was made by itself is in ${backups}. The damaged file is kept; files that wait for upload lie elsewhere and are not affected.`,
   })
 }
 
@@ -88,7 +88,7 @@ function backUp(database: Database.Database, backups: string, version: number, n
   for (const old of copies.sort().slice(0, -keptBackups)) rmSync(join(backups, old), { force: true })
 }
 
-function syncPath(path: string): void {
+export function syncPath(path: string): void {
   const file = openSync(path, 'r')
   try {
     fsyncSync(file)

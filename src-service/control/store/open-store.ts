@@ -30,6 +30,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     settings: {
       get: (name) => call('settings', 'get', name),
       set: (name, value) => call('settings', 'set', name, value),
+      replace: (name, expected, value) => call('settings', 'replace', name, expected, value),
     },
     vault: {
       read: () => call('vault', 'read'),
@@ -89,6 +90,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     config: {
       apply: (change) => call('config', 'apply', change),
+    },
+    copies: {
+      make: (path) => call('copies', 'make', path),
+      check: (path) => call('copies', 'check', path),
     },
     close: async () => {
       await thread.close()

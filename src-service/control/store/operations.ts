@@ -1,3 +1,4 @@
+import type { Database } from 'better-sqlite3'
 import { asc, eq } from 'drizzle-orm'
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
 import type { Clock } from '../../common/clock.ts'
@@ -20,14 +21,18 @@ import type {
   SlotRecord,
   VaultChange,
 } from './records.ts'
+import { checkCopy, copyDatabase } from './database-copies.ts'
 import { configOperations } from './config-operations.ts'
 import type { Store } from './store.ts'
 import { mounts, providers, secrets, settings, vault, vaultSlots } from './tables.ts'
 
 export type Operations = { readonly [Table in Exclude<keyof Store, 'close'>]: Synchronous<Store[Table]> }
 
+/** With the connection below it. */
+type StoreDatabase = BetterSQLite3Database & { readonly $client: Database }
+
 /** What the store does, as `Store` describes it but without waiting: runs in the store's thread. */
-export function createOperations(database: BetterSQLite3Database, clock: Clock): Operations {
+export function createOperations(database: StoreDatabase, clock: Clock): Operations {
   return {
     providers: providerOperations(database, clock),
     mounts: mountOperations(database, clock),
@@ -40,6 +45,10 @@ export function createOperations(database: BetterSQLite3Database, clock: Clock):
     audit: auditOperations(database),
     alerts: alertOperations(database),
     config: configOperations(database, clock),
+    copies: {
+      make: (path: string) => copyDatabase(database.$client, path),
+      check: (path: string) => checkCopy(path),
+    },
   }
 }
 
@@ -132,11 +141,19 @@ function mountOperations(database: BetterSQLite3Database, clock: Clock) {
 }
 
 function settingOperations(database: BetterSQLite3Database) {
+  const get = (name: string): string | null => database.select().from(settings).where(eq(settings.name, name)).get()?.value ?? null
+  const set = (name: string, value: string): void => {
+    database.insert(settings).values({ name, value }).onConflictDoUpdate({ target: settings.name, set: { value } }).run()
+  }
   return {
-    get: (name: string): string | null => database.select().from(settings).where(eq(settings.name, name)).get()?.value ?? null,
-    set: (name: string, value: string): void => {
-      database.insert(settings).values({ name, value }).onConflictDoUpdate({ target: settings.name, set: { value } }).run()
-    },
+    get,
+    set,
+    replace: (name: string, expected: string | null, value: string | null): void =>
+      inTransaction(database, () => {
+        if (get(name) !== expected) throw new CloudError('conflict', `the setting '${name}' was changed in the meantime`)
+        if (value === null) database.delete(settings).where(eq(settings.name, name)).run()
+        else set(name, value)
+      }),
   }
 }
 

@@ -8,16 +8,25 @@ export interface Setting {
   readonly name: string
   readonly description: string
   readonly default: string
+  /** Of a number; '' = none. */
+  readonly unit: string
+  /** A change counts at once, not from the next start on. */
+  readonly atOnce: boolean
+  /** JSON Schema of the value, as far as that can say it; `check` has the last word. */
+  readonly schema: Readonly<Record<string, unknown>>
   /** Throws `invalid`. */
   readonly check: (value: string) => void
 }
 
-/** Every setting. What is not said to be otherwise counts from the next start on. */
+/** Every setting. */
 export const settings: readonly Setting[] = [
   {
     name: 'listen',
     description: 'Addresses besides the unix socket, ADDRESS:PORT with commas between; off for none. Beyond loopback only with TLS.',
     default: '127.0.0.1:7434',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', maxLength: 8192 },
     check: (value: string): void => {
       readListen(value)
     },
@@ -26,6 +35,9 @@ export const settings: readonly Setting[] = [
     name: 'tls',
     description: 'Certificate for these addresses: off, self-signed, or CERTIFICATE.pem:KEY.pem as absolute paths.',
     default: 'off',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', maxLength: 8192 },
     check: (value: string): void => {
       readTls(value)
     },
@@ -34,6 +46,9 @@ export const settings: readonly Setting[] = [
     name: 'publicUrl',
     description: 'How people reach the service through a proxy, https://files.example.com; empty = directly.',
     default: '',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', pattern: '^(https?://[^/]+/?)?$' },
     check: (value: string): void => {
       if (value !== '' && !(URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && new URL(value).pathname === '/'))
         throw new CloudError('invalid', 'publicUrl is an address such as https://files.example.com, without a path')
@@ -43,6 +58,9 @@ export const settings: readonly Setting[] = [
     name: 'pathPrefix',
     description: 'Path under which a proxy shows the service, /moor; empty = none.',
     default: '',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', pattern: '^(/[A-Za-z0-9._~-]+)*$' },
     check: (value: string): void => {
       if (!/^(\/[A-Za-z0-9._~-]+)*$/.test(value)) throw new CloudError('invalid', 'pathPrefix is a path such as /moor')
     },
@@ -51,6 +69,9 @@ export const settings: readonly Setting[] = [
     name: 'trustedProxies',
     description: 'Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas between.',
     default: '',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', maxLength: 8192 },
     check: (value: string): void => {
       for (const entry of list(value)) {
         const [address = '', length] = entry.split('/')
@@ -64,60 +85,85 @@ export const settings: readonly Setting[] = [
     name: 'groupRole',
     description: 'What members of the group cloudmoor may do on the socket of a system service: operator, read-only, admin or none.',
     default: 'operator',
+    unit: '',
+    atOnce: false,
+    schema: { type: 'string', enum: ['operator', 'read-only', 'admin', 'none'] },
     check: (value: string): void => oneOf('groupRole', value, ['operator', 'read-only', 'admin', 'none']),
   },
   {
     name: 'mountRoots',
-    description: 'Folders in which others than admins may choose mount points, with commas between. Counts at once.',
+    description: 'Folders in which others than admins may choose mount points, with commas between.',
     default: '',
+    unit: '',
+    atOnce: true,
+    schema: { type: 'string', maxLength: 8192 },
     check: checkFolders,
   },
   {
     name: 'cacheRoots',
-    description: 'Folders in which others than admins may choose cache folders, with commas between. Counts at once.',
+    description: 'Folders in which others than admins may choose cache folders, with commas between.',
     default: '',
+    unit: '',
+    atOnce: true,
+    schema: { type: 'string', maxLength: 8192 },
     check: checkFolders,
   },
   {
     name: 'auditDays',
     description: 'Days for which the audit log is kept.',
     default: '400',
+    unit: 'days',
+    atOnce: false,
+    schema: { type: 'string', pattern: '^[1-9][0-9]{0,4}$' },
     check: (value: string): void => {
       if (!/^[1-9]\d{0,4}$/.test(value)) throw new CloudError('invalid', 'auditDays is a number of days')
     },
   },
   {
     name: 'probeSeconds',
-    description:
-      'Seconds after which the provider of each mount is asked again whether it answers; 0 = only when something fails. Counts at once.',
+    description: 'Seconds after which the provider of each mount is asked again whether it answers; 0 = only when something fails.',
     default: '60',
+    unit: 'seconds',
+    atOnce: true,
+    schema: { type: 'string', pattern: '^(0|[1-9][0-9]{0,4})$' },
     check: (value: string): void => {
       if (!/^(0|[1-9]\d{0,4})$/.test(value)) throw new CloudError('invalid', 'probeSeconds is a number of seconds')
     },
   },
   {
     name: 'alertWebhook',
-    description:
-      'Where alerts are sent: vault:NAME, ${VARIABLE} or file:/PATH of a secret that holds the address; empty = nowhere. Counts at once.',
+    description: 'Where alerts are sent: vault:NAME, ${VARIABLE} or file:/PATH of a secret that holds the address; empty = nowhere.',
     default: '',
+    unit: '',
+    atOnce: true,
+    schema: { type: 'string', maxLength: 8192 },
     check: (value: string): void => checkReference('alertWebhook', value),
   },
   {
     name: 'alertWebhookKey',
-    description: 'The key that signs what alertWebhook gets: vault:NAME, ${VARIABLE} or file:/PATH. Counts at once.',
+    description: 'The key that signs what alertWebhook gets: vault:NAME, ${VARIABLE} or file:/PATH.',
     default: '',
+    unit: '',
+    atOnce: true,
+    schema: { type: 'string', maxLength: 8192 },
     check: (value: string): void => checkReference('alertWebhookKey', value),
   },
   {
     name: 'alertWebhookPlain',
-    description: 'Whether alertWebhook may be an address without encryption (http): yes or no. Counts at once.',
+    description: 'Whether alertWebhook may be an address without encryption (http): yes or no.',
     default: 'no',
+    unit: '',
+    atOnce: true,
+    schema: { type: 'string', enum: ['yes', 'no'] },
     check: (value: string): void => oneOf('alertWebhookPlain', value, ['yes', 'no']),
   },
   {
     name: 'stopTimeoutSeconds',
     description: 'Seconds that uploads and open files of a busy mount get when the service stops.',
     default: '30',
+    unit: 'seconds',
+    atOnce: false,
+    schema: { type: 'string', pattern: '^[0-9]{1,5}$' },
     check: (value: string): void => {
       if (!/^\d{1,5}$/.test(value)) throw new CloudError('invalid', 'stopTimeoutSeconds is a number of seconds')
     },
@@ -129,6 +175,12 @@ export function settingNamed(name: string): Setting {
   const found = settings.find((setting) => setting.name === name)
   if (found === undefined) throw new CloudError('not-found', `there is no setting '${name.slice(0, 80)}'`)
   return found
+}
+
+/** What every setting is now, by name. */
+export async function readSettings(table: Pick<SettingTable, 'get'>): Promise<ReadonlyMap<string, string>> {
+  const entries = settings.map(async ({ name }) => [name, await readSetting(table, name)] as const)
+  return new Map(await Promise.all(entries))
 }
 
 /** As it is set, or its default. */

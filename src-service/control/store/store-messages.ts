@@ -6,6 +6,8 @@ export interface StoreOptions {
   readonly database: string
   readonly backups: string
   readonly lock: string
+  /** Where key files belong that a restore may bring, by their names in it. */
+  readonly keys?: Readonly<Record<string, string>>
   /** Milliseconds to wait for a predecessor on this home to go. */
   readonly lockWaitMs: number
 }

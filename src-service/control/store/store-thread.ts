@@ -7,6 +7,7 @@ import { lockHome } from './home-lock.ts'
 import { migrations } from './migrations.ts'
 import { openDatabase } from './open-database.ts'
 import { createOperations } from './operations.ts'
+import { finishRestore } from './restore-files.ts'
 import type { StoreCall, StoreError, StoreOptions, StoreReply } from './store-messages.ts'
 
 const port = parentPort
@@ -15,6 +16,7 @@ const options = workerData as StoreOptions
 
 try {
   const lock = lockHome(options.lock, options.lockWaitMs)
+  finishRestore(options.database, options.keys ?? {})
   const database = openDatabase(options.database, options.backups, migrations, systemClock.now())
   const groups: Record<string, Record<string, (...args: never[]) => unknown> | undefined> = createOperations(
     drizzle({ client: database }),

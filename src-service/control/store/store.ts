@@ -46,6 +46,7 @@ export interface Store {
   readonly audit: AuditTable
   readonly alerts: AlertTable
   readonly config: ConfigTable
+  readonly copies: DatabaseCopies
   /** Writes what is pending and releases the home. Later calls fail. */
   close(): Promise<void>
 }
@@ -75,6 +76,8 @@ export interface MountTable {
 export interface SettingTable {
   get(name: string): Promise<string | null>
   set(name: string, value: string): Promise<void>
+  /** Null = not set. `conflict` if it is not as expected now. */
+  replace(name: string, expected: string | null, value: string | null): Promise<void>
 }
 
 /** Sealed secrets and what they are sealed with; the store can read none of it. */
@@ -166,4 +169,12 @@ export interface AlertTable {
 export interface ConfigTable {
   /** All of it or nothing. `conflict` if a row changed meanwhile, `exists`, PROVIDER_IN_USE. */
   apply(change: ConfigChange): Promise<void>
+}
+
+/** Files that are databases of their own. Paths are absolute. */
+export interface DatabaseCopies {
+  /** Copies this database, as it is at one moment, to a new file. */
+  make(path: string): Promise<{ readonly schema: number }>
+  /** Checks a copy that is to be restored, and logs everybody out in it. Throws `damaged`, `unsupported` (DATABASE_NEWER), `invalid`. */
+  check(path: string): Promise<{ readonly schema: number }>
 }

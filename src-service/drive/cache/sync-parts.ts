@@ -29,6 +29,8 @@ export type AlertReason = 'conflict' | 'deletion-undone' | 'upload-parked'
 
 export interface SyncSettings {
   readonly readOnly: boolean
+  /** Nothing is sent. */
+  readonly held?: boolean
   /** Owner of what the provider names no owner for, and the bits masked from the default modes 0666 and 0777. */
   readonly uid: number
   readonly gid: number

@@ -2,6 +2,7 @@ import type { Clock } from '../../common/clock.ts'
 import { CloudError, unreachable } from '../../common/errors.ts'
 import type { CacheUse, DriveCall, DriveCalls, Freed, Safety } from '../../common/frames/drive-calls.ts'
 import { Conflicts } from './conflicts.ts'
+import { exportUnsent } from './export-unsent.ts'
 import { FileTasks } from './file-tasks.ts'
 import { Pins } from './pins.ts'
 import type { TaskParts } from './task-parts.ts'
@@ -45,6 +46,8 @@ export function openTasks(parts: TaskParts, clock: Clock, log: (message: string,
         return cacheUse(parts, pins)
       case 'confirmSafe':
         return confirmSafe(parts, conflicts)
+      case 'exportUnsent':
+        return exportUnsent(parts, request.folder)
       default:
         return unreachable(request)
     }

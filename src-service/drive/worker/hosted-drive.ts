@@ -65,10 +65,10 @@ export class HostedDrive {
   }
 
   async open(): Promise<void> {
-    const { mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask, requestsPerSecond } = this.#options
+    const { mountId, name, folder, connector, secrets, cacheSize, readOnly, held, uid, gid, umask, requestsPerSecond } = this.#options
     const { fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines } = this.#options
     const drive = await this.#parts.openDrive({
-      ...{ mountId, name, folder, connector, secrets, cacheSize, readOnly, uid, gid, umask },
+      ...{ mountId, name, folder, connector, secrets, cacheSize, readOnly, held, uid, gid, umask },
       requestsPerSecond,
       ...{ fsync, attributes, freshness, xattrs, writeBackSeconds, deadlines },
       openBacking: readOnly ? (node, fd) => this.#openBacking(node, fd) : null,

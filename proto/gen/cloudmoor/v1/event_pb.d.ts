@@ -251,7 +251,7 @@ export declare type Event = Message<"cloudmoor.v1.Event"> & {
 export declare const EventSchema: GenMessage<Event>;
 
 /**
- * What the providers have not confirmed yet, over all mounts that the caller sees, mounted or not.
+ * What the providers have not confirmed yet, over all mounts that the caller sees, mounted or not, and orphans.
  *
  * @generated from message cloudmoor.v1.Pending
  */
@@ -264,7 +264,7 @@ export declare type Pending = Message<"cloudmoor.v1.Pending"> & {
   queue?: Queue | undefined;
 
   /**
-   * Every mount's queue is known.
+   * Every queue is known.
    *
    * @generated from field: bool complete = 2;
    */

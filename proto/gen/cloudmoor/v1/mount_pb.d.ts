@@ -541,6 +541,13 @@ export declare type RemoveMountRequest = Message<"cloudmoor.v1.RemoveMountReques
    * @generated from field: google.protobuf.Duration wait_timeout = 3;
    */
   waitTimeout?: Duration | undefined;
+
+  /**
+   * What is unsent then is kept as an orphan, which can be adopted or exported; otherwise it is UNSENT_FILES.
+   *
+   * @generated from field: bool park = 4;
+   */
+  park: boolean;
 };
 
 /**

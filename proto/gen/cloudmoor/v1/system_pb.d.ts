@@ -123,18 +123,25 @@ export declare type GetStatusResponse = Message<"cloudmoor.v1.GetStatusResponse"
   mounted: number;
 
   /**
-   * What the providers have not confirmed yet, over all mounts, mounted or not. Right only if `queue_complete`.
+   * What the providers have not confirmed yet, over all mounts, mounted or not, and orphans. Right only if `queue_complete`.
    *
    * @generated from field: cloudmoor.v1.Queue queue = 8;
    */
   queue?: Queue | undefined;
 
   /**
-   * Every mount's queue is known.
+   * Every queue is known.
    *
    * @generated from field: bool queue_complete = 9;
    */
   queueComplete: boolean;
+
+  /**
+   * Journals without a mount; 0 for callers whose grant does not cover all mounts.
+   *
+   * @generated from field: uint32 orphans = 10;
+   */
+  orphans: number;
 };
 
 /**

@@ -7,6 +7,7 @@ import { writeQueue } from '../wire-values.ts'
 /** What the providers have not confirmed of some mounts, kept up to date. */
 export class Pending {
   readonly #queues = new Map<string, QueueCounts | null>()
+  #orphans: readonly (QueueCounts | null)[] = []
 
   clear(): void {
     this.#queues.clear()
@@ -14,6 +15,11 @@ export class Pending {
 
   has(mountId: string): boolean {
     return this.#queues.has(mountId)
+  }
+
+  /** What waits without a mount. */
+  setOrphans(queues: readonly (QueueCounts | null)[]): void {
+    this.#orphans = queues
   }
 
   set({ record, status }: Mount): void {
@@ -25,9 +31,9 @@ export class Pending {
   }
 
   write(): MessageInitShape<typeof PendingSchema> {
-    const known = [...this.#queues.values()].filter((queue) => queue !== null)
-    const sum = sumOf(known)
-    const complete = known.length === this.#queues.size
+    const all = [...this.#queues.values(), ...this.#orphans]
+    const sum = sumOf(all.filter((queue) => queue !== null))
+    const complete = !all.includes(null)
     return { queue: writeQueue(sum), complete, safe: complete && sum.files === 0 }
   }
 }

@@ -1,4 +1,5 @@
-import type { Mount, MountManager } from '../../mounts/mount-manager-contract.ts'
+import type { QueueCounts } from '../../../common/drive-state.ts'
+import type { Mount, MountEvent, MountManager } from '../../mounts/mount-manager-contract.ts'
 import type { Provider, Providers } from '../../providers/providers.ts'
 import type { Alerts } from '../../alerts/alerts.ts'
 import type { AlertRecord } from '../../store/alert-records.ts'
@@ -7,6 +8,7 @@ import { EventBus } from './event-bus.ts'
 export type ServiceEvent =
   | { readonly kind: 'mount'; readonly mount: Mount }
   | { readonly kind: 'mount-removed'; readonly mountId: string }
+  | { readonly kind: 'orphans'; readonly queues: readonly (QueueCounts | null)[] }
   | { readonly kind: 'provider'; readonly provider: Provider }
   | { readonly kind: 'provider-removed'; readonly providerId: string }
   | { readonly kind: 'alert'; readonly alert: AlertRecord }
@@ -24,13 +26,22 @@ export function serviceEvents({ mounts, providers, alerts }: EventParts): {
 } {
   const bus = new EventBus<ServiceEvent>()
   const ends = [
-    mounts.watch((change) =>
-      bus.publish(change.kind === 'changed' ? { kind: 'mount', mount: change.mount } : { kind: 'mount-removed', mountId: change.mountId }),
-    ),
+    mounts.watch((change) => bus.publish(eventOf(change))),
     providers.watch((providerId, provider) =>
       bus.publish(provider === null ? { kind: 'provider-removed', providerId } : { kind: 'provider', provider }),
     ),
     alerts.onNews(({ alert }) => bus.publish({ kind: 'alert', alert })),
   ]
   return { bus, end: () => ends.forEach((end) => end()) }
+}
+
+function eventOf(change: MountEvent): ServiceEvent {
+  switch (change.kind) {
+    case 'changed':
+      return { kind: 'mount', mount: change.mount }
+    case 'removed':
+      return { kind: 'mount-removed', mountId: change.mountId }
+    case 'orphans':
+      return change
+  }
 }

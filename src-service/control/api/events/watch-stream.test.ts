@@ -1,6 +1,6 @@
 import type { QueueCounts, Transfer } from '../../../common/drive-state.ts'
 import { describe, expect, it } from 'vitest'
-import type { Mount } from '../../mounts/mount-manager-contract.ts'
+import type { Mount, Orphan } from '../../mounts/mount-manager-contract.ts'
 import type { AlertRecord } from '../../store/alert-records.ts'
 import type { AuditRecord } from '../../store/access-records.ts'
 import { createGrants } from '../../users/grants.ts'
@@ -57,7 +57,13 @@ function auditOf(mountId: string, action: string): AuditRecord {
   return { sequence: 1, segment: 1, at: 1, times: 1, mountId, ...texts }
 }
 
-function setUp(kept = 10_000) {
+function orphanOf(files: number): Orphan {
+  const texts = { id: 'o', name: 'o', folder: '/o', path: '/o', remoteRoot: '', reason: '' }
+  return { ...texts, provider: null, queue: { ...empty, files }, conflicts: 0 }
+}
+
+function setUp(kept = 10_000, orphans: readonly Orphan[] = []) {
+  const never = () => Promise.reject(new Error('nobody asks this'))
   const bus = new EventBus<ServiceEvent>(kept)
   const grants = createGrants()
   const mounts = new Map<string, Mount>()
@@ -85,7 +91,10 @@ function setUp(kept = 10_000) {
     bus,
     alerts: { list: () => Promise.resolve(open) },
     audit,
-    mounts: { list: () => Promise.resolve([...mounts.values()]) },
+    mounts: {
+      list: () => Promise.resolve([...mounts.values()]),
+      orphans: { list: () => Promise.resolve(orphans), adopt: never, export: never, discard: never },
+    },
     providers: { list: () => Promise.resolve([]) },
     progress,
     logs: quiet<LogLine>(),
@@ -130,6 +139,18 @@ describe('a stream of events', () => {
     expect(await next()).toMatchObject({ what: 'pending', value: { safe: true } })
     abort.abort()
     expect((await answers.next()).done).toBe(true)
+  })
+
+  it('counts what waits without a mount, for who sees everything', async () => {
+    const { change, watch, bus } = setUp(10_000, [orphanOf(2)])
+    change(mountOf('a', [], { ...empty, files: 1 }))
+    const { next } = watch()
+    const narrow = watch({}, { kind: 'mounts', mountIds: ['a'] })
+    expect(await next()).toMatchObject({ value: { pending: { queue: { files: 3n }, complete: true, safe: false } } })
+    expect(await narrow.next()).toMatchObject({ value: { pending: { queue: { files: 1n } } } })
+    bus.publish({ kind: 'orphans', queues: [null] })
+    expect(await next()).toMatchObject({ what: 'pending', value: { queue: { files: 1n }, complete: false } })
+    expect(await narrow.next()).toMatchObject({ what: 'heartbeat' })
   })
 
   it('lives audibly', async () => {

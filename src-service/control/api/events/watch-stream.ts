@@ -21,7 +21,7 @@ import type { ServiceEvent } from './service-events.ts'
 
 export interface WatchParts {
   readonly bus: EventBus<ServiceEvent>
-  readonly mounts: Pick<MountManager, 'list'>
+  readonly mounts: Pick<MountManager, 'list' | 'orphans'>
   readonly providers: { list(): Promise<readonly Provider[]> }
   readonly alerts: Pick<Alerts, 'list'>
   readonly progress: LiveFeed<TransferOf>
@@ -120,7 +120,13 @@ export class WatchStream {
     const mounts = (await this.#parts.mounts.list(signal)).filter(({ record }) => this.#seesMount(record.id))
     this.#pending.clear()
     for (const mount of mounts) this.#pending.set(mount)
+    await this.#takeOrphans(signal)
     return mounts
+  }
+
+  async #takeOrphans(signal: AbortSignal): Promise<void> {
+    if (!this.#seesAbout('')) return
+    this.#pending.setOrphans((await this.#parts.mounts.orphans.list(signal)).map(({ queue }) => queue))
   }
 
   *#events(): Generator<Answer> {
@@ -168,6 +174,9 @@ export class WatchStream {
         return { case: 'mount', value: writeMount(event.mount) }
       case 'mount-removed':
         return this.#outOfSight(event.mountId)
+      case 'orphans':
+        if (this.#seesAbout('')) this.#pending.setOrphans(event.queues)
+        return null
       case 'provider':
         return this.#seesProvider(event.provider.record.id) ? { case: 'provider', value: writeProvider(event.provider) } : null
       case 'provider-removed':

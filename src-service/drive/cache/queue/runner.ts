@@ -56,7 +56,7 @@ export class Runner {
   constructor(parts: QueueParts, events: RunnerEvents) {
     this.#parts = parts
     this.#events = events
-    this.#paused = parts.database.fact('queue.paused') === '1'
+    this.#paused = parts.settings.held === true || parts.database.fact('queue.paused') === '1'
     this.#unsettledMove = parts.database.sql.prepare<[number], { id: number }>(
       'SELECT queue.id FROM name JOIN queue ON queue.name = name.id WHERE name.node = ? AND queue.sent <> 0',
     )
