@@ -123,7 +123,7 @@ export class DriveOrphans implements Orphans {
     const { plans } = this.#parts
     const { name, type, options } = note.provider
     const accounts: AccountSource = {
-      account: (providerId) => plans.accounts.account(providerId).catch(() => ({ type, options, secrets: {} })),
+      account: (providerId, mountId) => plans.accounts.account(providerId, mountId).catch(() => ({ type, options, secrets: {} })),
       bareAccount: () => Promise.resolve({ name, type, options }),
     }
     const record: MountRecord = { ...note.mount, id, cacheDir }
