@@ -60,7 +60,7 @@ function operation(binding: HttpBinding, comments: Comments, components: Compone
     summary: firstSentence(comment),
     description: `${comment}\n\nNeeds the role ${roleOf(method)}.`,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === null ? {} : { requestBody: { required: needsBody(body), content: { 'application/json': { schema: body } } } }),
+    ...(body === null ? {} : { requestBody: { required: needsBody(body, components), content: { 'application/json': { schema: body } } } }),
     responses: { 200: answer(binding, components), ...errorResponses },
   }
 }
@@ -69,8 +69,11 @@ function roleOf(method: DescMethod): string {
   return Role[getOption(method, policy).role].toLowerCase().replace('_', '-')
 }
 
-function needsBody(schema: Schema): boolean {
-  return '$ref' in schema || 'required' in schema || 'allOf' in schema
+/** An absent body is an empty one. */
+function needsBody(schema: Schema, components: Components): boolean {
+  const reference = schema['$ref']
+  const whole = typeof reference === 'string' ? components.schemas.get(reference.slice(reference.lastIndexOf('/') + 1)) : schema
+  return whole !== undefined && ('required' in whole || JSON.stringify(whole['allOf'] ?? []).includes('"required"'))
 }
 
 function firstSentence(comment: string): string {

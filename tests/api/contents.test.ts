@@ -129,6 +129,8 @@ describe('a file', () => {
     await mkdir(join(folder, 'sub'))
     await symlink('parts', join(folder, 'link'))
     expect(reasonOf(await curl('/absent'))).toBe('NOT_FOUND')
+    expect((await curl('/absent', '-I')).status).toBe(404)
+    expect((await curl('/parts', '-I', '-H', 'If-Match: "other"')).status).toBe(412)
     expect(reasonOf(await put('/absent/x', 'x'))).toBe('NOT_FOUND')
     for (const path of ['/sub', '/', '/link']) expect(reasonOf(await curl(path))).toBe('IS_A_FOLDER')
     expect(reasonOf(await put('/sub', 'x'))).toBe('IS_A_FOLDER')

@@ -1,6 +1,9 @@
 import { CloudError, type ErrorKind } from '../errors.ts'
 import type { WireError } from './messages.ts'
 
+/** Where an answer by HTTP carries an error, as JSON, percent-encoded. */
+export const errorHeader = 'cloudmoor-wire-error'
+
 /** An error as it travels between processes: without cause and stack, which may hold what is not for others. */
 export function toWireError(caught: unknown): WireError {
   const error = CloudError.from(caught)

@@ -71,6 +71,9 @@ export function serveConnections<Who extends object>(
       request.destroy()
       return
     }
+    // Who waits for them hears of them; an end that nobody waits for any more must not end the service.
+    request.on('error', () => {})
+    response.on('error', () => {})
     limitBody(request, limits.requestMs)
     handle(request, response, who)
   }

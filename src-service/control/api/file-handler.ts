@@ -50,7 +50,6 @@ export function fileHandler(mounts: MountManager): ServiceImpl<typeof FileServic
     },
 
     searchFiles: async ({ mountId, path, text, pageSize, pageToken }, { signal }) => {
-      if (text === '') throw new CloudError('invalid', 'text must hold at least one character')
       const page = { after: readToken(pageToken), limit: readLimit('page_size', pageSize, 100, 1000) }
       return writePage(needDrive(await mounts.ask(mountId, 'search', { path, text, ...page }, signal)))
     },

@@ -1,4 +1,4 @@
-import type { DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
+import type { DescField, DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
 import type { HandlerContext, ServiceImpl, Transport } from '@connectrpc/connect'
 import { describe, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import { LogService } from '../../../proto/gen/cloudmoor/v1/log_pb.js'
 import { MountService } from '../../../proto/gen/cloudmoor/v1/mount_pb.js'
 import { ProviderService } from '../../../proto/gen/cloudmoor/v1/provider_pb.js'
 import { SystemService } from '../../../proto/gen/cloudmoor/v1/system_pb.js'
+import { ruleOf } from '../../../proto/openapi/json-schema.ts'
 import { loadContract } from '../../../proto/policy-faults.ts'
 import { CloudError } from '../../common/errors.ts'
 import { correlationId } from '../../common/telemetry/correlation.ts'
@@ -64,7 +65,7 @@ it('lets a role call what it may, and nothing else', async () => {
       const methods = service.methods.filter(isUnary)
       for (const method of methods) {
         const allowed = roles.indexOf(role) >= roles.indexOf(policyOf(method).role)
-        const outcome = await transport.unary(method, undefined, undefined, undefined, {}).then(
+        const outcome = await transport.unary(method, undefined, undefined, undefined, leastRequest(method)).then(
           () => 'done',
           (caught: unknown) => readError(caught).reason,
         )
@@ -75,6 +76,19 @@ it('lets a role call what it may, and nothing else', async () => {
     }
   }
 })
+
+/** What a method must be given. */
+function leastRequest({ input }: DescMethodUnary): Record<string, unknown> {
+  const needed = input.fields.filter((field) => ruleOf(field)?.required === true)
+  return Object.fromEntries(needed.map((field) => [field.localName, leastValue(field)]))
+}
+
+function leastValue(field: DescField): unknown {
+  if (field.fieldKind === 'enum') return 1
+  if (field.fieldKind === 'message') return {}
+  if (field.fieldKind === 'list') return [field.listKind === 'message' ? {} : 'x']
+  return 'x'.repeat(Math.max(1, ruleOf(field)?.minLength ?? 0))
+}
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === 'unary'

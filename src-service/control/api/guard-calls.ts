@@ -266,7 +266,11 @@ function deadlineOf(policy: MethodPolicy, client: AbortSignal, login: AbortSigna
 /** Rejects with the signal's reason as soon as it is aborted, also if the work does not look at it. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const aborted = () => reject(CloudError.from(signal.reason))
+    // A client that went is told of as the library tells it.
+    const aborted = () => {
+      const reason: unknown = signal.reason
+      reject(reason instanceof ConnectError ? fromLibrary(reason) : CloudError.from(reason))
+    }
     if (signal.aborted) aborted()
     signal.addEventListener('abort', aborted, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
@@ -314,6 +318,8 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
 }
 
 function fromLibrary(error: ConnectError): CloudError {
+  // A message that cannot be read is the client's fault, not ours.
+  if (error.rawMessage.startsWith('parse binary')) return new CloudError('invalid', 'the request cannot be read', { cause: error })
   switch (error.code) {
     case Code.DeadlineExceeded:
       return new CloudError('timeout', 'the call took too long', { cause: error })

@@ -63,7 +63,7 @@ export function sessionHandler({ users, sessions }: Access, { instance, linkTo }
     createLoginCode: (_request, context) => {
       const link = linkTo('')
       if (context.values.get(arrivalKey).via !== 'socket' || link === '') {
-        throw new CloudError('unsupported', 'codes are given on the unix socket, for a service that has an address besides')
+        throw new CloudError('permission', 'codes are given on the unix socket, for a service that has an address besides')
       }
       const { code, expiresAt } = sessions.newCode(callerOf(context))
       return { code, link: linkTo(`code=${code}`), expireTime: writeTime(expiresAt) }
@@ -72,7 +72,7 @@ export function sessionHandler({ users, sessions }: Access, { instance, linkTo }
     changePassword: async ({ oldPassword, newPassword }, context) => {
       const name = /^user:(.+)$/.exec(callerOf(context).name)?.[1]
       const user = (await users.list()).find((candidate) => candidate.name === name)
-      if (user === undefined) throw new CloudError('unsupported', 'only users have passwords')
+      if (user === undefined) throw new CloudError('permission', 'only users have passwords')
       const { address } = context.values.get(arrivalKey)
       await users.changePassword(user.id, new Secret(oldPassword), new Secret(newPassword), address)
       return {}

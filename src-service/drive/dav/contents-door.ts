@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { CloudError } from '../../common/errors.ts'
-import { toWireError } from '../../common/frames/wire-error.ts'
+import { errorHeader, toWireError } from '../../common/frames/wire-error.ts'
 import { descriptorOf } from '../../common/native/descriptor-of.ts'
 import type { Native } from '../../common/native/native.ts'
 import { etagOf } from './conditions.ts'
@@ -29,7 +29,7 @@ const mostConnections = 256
 
 /**
  * Contents of files over HTTP on a unix socket, for the service alone, which has asked who may. GET, HEAD and PUT of paths below the
- * root; what fails is answered with 500 and a `WireError`.
+ * root; what fails is answered with 500 and a `WireError` in a header: an answer to HEAD has no body.
  */
 export async function openContentsDoor({ native, filesystem, files, socket }: ContentsDoorOptions): Promise<ContentsDoor> {
   const server = createServer((request, answer) => void serve(filesystem, files, request, answer))
@@ -66,7 +66,7 @@ async function serve(filesystem: Filesystem, files: DavFiles, request: IncomingM
     answer.writeHead(outcome === 'created' ? 201 : 204, { etag: etagOf(attributes) }).end()
   } catch (caught) {
     if (answer.headersSent) answer.destroy()
-    else answer.writeHead(500, { 'content-type': 'application/json' }).end(JSON.stringify(toWireError(caught)))
+    else answer.writeHead(500, { [errorHeader]: encodeURIComponent(JSON.stringify(toWireError(caught))) }).end()
   } finally {
     request.resume()
   }

@@ -519,7 +519,7 @@ export declare type PutSecretRequest = Message<"cloudmoor.v1.PutSecretRequest"> 
   name: string;
 
   /**
-   * At most 64 KiB.
+   * 1 character to 64 KiB.
    *
    * @generated from field: string value = 2;
    */

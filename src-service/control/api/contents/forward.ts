@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { CloudError } from '../../../common/errors.ts'
-import { fromWireError } from '../../../common/frames/wire-error.ts'
+import { errorHeader, fromWireError } from '../../../common/frames/wire-error.ts'
 import type { WireError } from '../../../common/frames/messages.ts'
 import { correlationHeader } from '../call.ts'
 import type { Request, Response } from '../connections.ts'
@@ -26,7 +26,6 @@ interface Transfer {
 const asked = ['range', 'if-range', 'if-match', 'if-none-match', 'content-length', 'content-range']
 /** What the client is told of the worker's answer. */
 const answered = ['content-length', 'content-range', 'accept-ranges', 'last-modified', 'etag']
-const maxErrorBytes = 64 * 1024
 
 /** Nobody takes contents for a page of this service. */
 const harmless = {
@@ -105,7 +104,9 @@ async function pass({ request, response, target, correlationId }: Transfer, answ
     response.setHeader('content-range', answer.headers['content-range'] ?? '')
     throw new CloudError('range', 'the file has nothing there', { code: 'RANGE_NOT_SATISFIABLE' })
   }
-  if (status >= 400) throw fromWireError(JSON.parse(await textOf(answer)) as WireError)
+  const failure = answer.headers[errorHeader]
+  if (typeof failure === 'string') throw fromWireError(JSON.parse(decodeURIComponent(failure)) as WireError)
+  if (status >= 400) throw new CloudError('garbage', `the worker answers ${status}`)
   if (request.method === 'PUT' || status === 304) {
     begin(response, status, { ...plainHeaders, ...told })
     response.end()
@@ -122,15 +123,4 @@ function attachment(path: string): string {
   const plain = name.replace(/[^A-Za-z0-9._ -]/g, '_')
   const whole = encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`)
   return `attachment; filename="${plain}"; filename*=UTF-8''${whole}`
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxErrorBytes) throw new CloudError('garbage', 'the worker says too much')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
 }
