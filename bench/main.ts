@@ -13,6 +13,19 @@ import type { Scenario } from './steps.ts'
 import { costTable, countsTable, plain, tableOf } from './table.ts'
 import { writePage } from './write-page.ts'
 
+const usage = `usage: bench/run [--quick | --full] [--check | --page] [--out FILE] [--minutes N] [--anew]
+  [--only SCENARIO,…] [--contestants NAME,…] [--trials N] [--near | --far] [--no-counts] [--no-touch]
+  --quick     smaller sizes, at most five minutes (the default); --full: everything
+  --check     compares with bench/results-quick.json, as ratios
+  --page      only writes docs/performance.md, from the quick results where there are no full ones
+  --minutes   begins nothing after so long; the same call goes on from there
+  --anew      forgets the trials of what is measured
+`
+if (process.argv.includes('--help')) {
+  process.stdout.write(usage)
+  process.exit(0)
+}
+
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
