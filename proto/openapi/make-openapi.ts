@@ -4,7 +4,7 @@ import { policy, Role } from '../gen/cloudmoor/v1/policy_pb.js'
 import type { Comments } from './comments.ts'
 import { bindingsOf, bodySchema, isRequired, queryFieldSchema, variableSchema } from './http-binding.ts'
 import type { HttpBinding } from './http-binding.ts'
-import { fieldSchema, messageSchema, withoutKeywords } from './json-schema.ts'
+import { fieldSchema, messageSchema, ruleOf, withoutKeywords } from './json-schema.ts'
 import type { Components, Schema } from './json-schema.ts'
 import { errorResponses, plainPaths, statusSchemas } from './plain-routes.ts'
 
@@ -60,7 +60,7 @@ function operation(binding: HttpBinding, comments: Comments, components: Compone
     summary: firstSentence(comment),
     description: `${comment}\n\nNeeds the role ${roleOf(method)}.`,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === null ? {} : { requestBody: { required: needsBody(body, components), content: { 'application/json': { schema: body } } } }),
+    ...(body === null ? {} : { requestBody: { required: needsBody(binding, body, components), content: { 'application/json': { schema: body } } } }),
     responses: { 200: answer(binding, components), ...errorResponses },
   }
 }
@@ -70,7 +70,8 @@ function roleOf(method: DescMethod): string {
 }
 
 /** An absent body is an empty one. */
-function needsBody(schema: Schema, components: Components): boolean {
+function needsBody({ body }: HttpBinding, schema: Schema, components: Components): boolean {
+  if (typeof body === 'object') return ruleOf(body)?.required === true
   const reference = schema['$ref']
   const whole = typeof reference === 'string' ? components.schemas.get(reference.slice(reference.lastIndexOf('/') + 1)) : schema
   return whole !== undefined && ('required' in whole || JSON.stringify(whole['allOf'] ?? []).includes('"required"'))

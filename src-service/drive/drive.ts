@@ -107,7 +107,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     // A drive is opened before it is known whether its kernel connection is a new one.
     takenOver: true,
   })
-  const lifetime = new NodeLifetime(tree, contents)
+  const lifetime = new NodeLifetime(tree, contents, systemClock, () => notifier)
   const parts: SyncParts = {
     tree,
     database,
@@ -121,6 +121,7 @@ async function assemble(options: DriveOptions, database: DriveDatabase): Promise
     dropNode: (node) => {
       lifetime.drop(node)
     },
+    mayBeOpen: (node) => lifetime.mayBeOpen(node),
     onChange: () => {
       changes.happened()
     },

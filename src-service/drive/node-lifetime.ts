@@ -1,5 +1,10 @@
+import type { Clock } from '../common/clock.ts'
 import type { Contents } from './cache/contents.ts'
+import type { Notifier } from './cache/notifier.ts'
 import { rootNode, type Tree } from './cache/tree.ts'
+
+/** Milliseconds within which a drive that is opened for a kernel connection gets it. */
+const attachMs = 30_000
 
 /**
  * How long a node without a name is kept: until its last RELEASE if this process saw all of its OPENs, else until the
@@ -14,21 +19,38 @@ export class NodeLifetime {
   readonly #openFolders = new Map<number, number>()
   /** Nodes up to this one may be open since before a takeover. */
   #unseenUpTo = 0
+  /** Nodes up to this one may be open as long as it is not known whether a kernel connection is taken over. */
+  #olderUpTo
+  readonly #knownBy: number
+  readonly #clock: Clock
+  readonly #kernel: () => Notifier | null
 
-  constructor(tree: Tree, contents: Contents) {
+  /** @param kernel null = there is no connection, or not yet */
+  constructor(tree: Tree, contents: Contents, clock: Clock, kernel: () => Notifier | null) {
     this.#tree = tree
     this.#contents = contents
+    this.#clock = clock
+    this.#kernel = kernel
+    this.#knownBy = clock.monotonic() + attachMs
     const { sql } = tree.database
     this.#nameless = sql.prepare<[number, number], { id: number }>(
       'SELECT id FROM node WHERE id > ? AND id <> ? AND NOT EXISTS (SELECT 1 FROM name WHERE name.node = node.id) ORDER BY id LIMIT 500',
     )
     this.#highest = sql.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM node')
+    this.#olderUpTo = this.#highest.get()?.id ?? 0
   }
 
   /** Highest node id so far; what exists now may be open in ways that this process has not seen. */
   tookOver(): number {
     this.#unseenUpTo = this.#highest.get()?.id ?? 0
     return this.#unseenUpTo
+  }
+
+  /** A file without a name: the kernel, which does not say when what it opened before a takeover is closed, is asked. */
+  mayBeOpen(node: number): boolean {
+    if (this.#contents.openCount(node) > 0) return true
+    if (node > Math.max(this.#unseenUpTo, this.#olderUpTo)) return false
+    return this.#kernel()?.knows(node) ?? this.#clock.monotonic() < this.#knownBy
   }
 
   folderOpened(folder: number): void {
@@ -55,6 +77,7 @@ export class NodeLifetime {
   /** The kernel connection ended: nothing is open any more. Nodes without a name go. */
   async sweep(): Promise<void> {
     this.#unseenUpTo = 0
+    this.#olderUpTo = 0
     this.#openFolders.clear()
     let after = 0
     for (;;) {

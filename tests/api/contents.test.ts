@@ -59,8 +59,9 @@ async function curl(path: string, ...more: string[]): Promise<Answer> {
 const put = (path: string, text: string, ...more: string[]) => curl(path, '-X', 'PUT', '--data-binary', text, ...more)
 const reasonOf = ({ body }: Answer) => /"reason":"([A-Z_]+)"/.exec(body)?.[1]
 
+/** What is the process's own: pages of the program's file are shared with the workers. */
 async function memoryOf(pid: number): Promise<number> {
-  return Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN) * 1024
+  return Number(/RssAnon:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN) * 1024
 }
 
 async function servicePid(): Promise<number> {

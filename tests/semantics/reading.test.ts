@@ -1,4 +1,8 @@
+import { randomBytes } from 'node:crypto'
+import { open, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { signal } from '../support/installation.ts'
 import { eventually, localDrive, outcome, proxiedDrive, shell, sleep } from './fixture.ts'
 
 const minutes = { timeout: 180_000 }
@@ -90,4 +94,27 @@ test('Deletions are not inferred lightly', minutes, async (context) => {
   expect(spoiled).toBe(1)
   await sleep(3000)
   await shell(`test "$(ls "${mount}/d" | wc -l)" = 150`)
+})
+
+test('What is open stays readable', minutes, async () => {
+  await using drive = await localDrive(['--option', 'writeBackSeconds=0'])
+  const { installation, mount, cloud } = drive
+  const contents = randomBytes(3 * 2 ** 20)
+  await writeFile(join(cloud, 'far'), contents)
+  const handle = await open(join(mount, 'far'))
+  try {
+    // Only the beginning is here.
+    await handle.read(Buffer.alloc(4096), 0, 4096, 0)
+    const { pid } = await installation.mountStatus('drive')
+    signal(pid, 'SIGKILL')
+    await expect.poll(async () => (await installation.mountStatus('drive')).pid, { timeout: 20_000 }).not.toBe(pid)
+    await installation.cloudmoor(['cache', 'clear', 'drive'])
+    await unlink(join(mount, 'far'))
+    await writeFile(join(mount, 'next'), '')
+    await eventually(`test -e "${cloud}/next"`, 20_000)
+    expect((await handle.readFile()).equals(contents)).toBe(true)
+  } finally {
+    await handle.close()
+  }
+  await eventually(`test ! -e "${cloud}/far"`, 20_000)
 })

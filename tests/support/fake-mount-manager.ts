@@ -97,7 +97,7 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     },
     metrics: async (id) => {
       await table.get(id)
-      const probes = { probes: 2, probeFailures: 1, probeMs: 20, reconnects: 2, reconnectFailures: 1 }
+      const probes = { probes: 2, probeFailures: 1, probeMs: 20, reconnects: 1, reconnectFailures: 0 }
       const fuse = [{ name: 'LOOKUP', requests: 5, errors: 1, milliseconds: 3 }]
       return { requests: { list: 3, read: 1 }, errors: { offline: 1 }, bytesIn: 7, bytesOut: 8, latencyMs: 9, ...probes, fuse }
     },

@@ -157,6 +157,7 @@ export class SyncRig extends Programs {
         attributesChanged: () => undefined,
         entryChanged: (_, name) => this.told.push(name.toString()),
         everythingChanged: () => undefined,
+        knows: () => false,
       }),
       dropNode: (node) => {
         if (node === rootNode || contents.openCount(node) > 0 || tree.namesOf(node).length > 0) return
@@ -165,6 +166,7 @@ export class SyncRig extends Programs {
           tree.deleteNode(node)
         })
       },
+      mayBeOpen: (node) => contents.openCount(node) > 0,
       onChange: () => undefined,
       alert: (reason, message) => this.alerts.push(`${reason}: ${message}`),
       log: (level, message, fields) => {

@@ -86,7 +86,7 @@ describe('a browser', () => {
     const me = await whoAmI({ cookie, 'cloudmoor-client': 'web' })
     expect(JSON.parse(me.body)).toMatchObject({ principal: `local:${process.getuid?.()}`, grant: { role: 'ROLE_ADMIN' } })
     // A code does not beget codes: those are for the socket.
-    expect((await call('SessionService/CreateLoginCode', { cookie, 'cloudmoor-client': 'web' })).status).toBe(501)
+    expect((await call('SessionService/CreateLoginCode', { cookie, 'cloudmoor-client': 'web' })).status).toBe(403)
     const out = await call('SessionService/Logout', { cookie, 'cloudmoor-client': 'web' })
     expect(out.headers['set-cookie']?.[0]).toContain('Max-Age=0')
     expect((await whoAmI({ cookie, 'cloudmoor-client': 'web' })).status).toBe(401)

@@ -6,4 +6,6 @@ export interface Notifier {
   entryChanged(parent: number, name: Buffer): void
   /** Everything may have changed: all dentries are looked up again (INC_EPOCH), or one by one where the kernel is older than 7.44. */
   everythingChanged(): void
+  /** True if the kernel has the node in memory: one without a name is open then, or about to be forgotten. */
+  knows(node: number): boolean
 }

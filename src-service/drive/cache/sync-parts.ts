@@ -20,6 +20,8 @@ export interface SyncParts {
   readonly notifier: () => Notifier | null
   /** Forgets a node that has no name and is not in use. */
   readonly dropNode: (node: number) => void
+  /** A program may have the file open, also one that opened it before this process took over. */
+  readonly mayBeOpen: (node: number) => boolean
   readonly onChange: () => void
   readonly alert: (reason: AlertReason, message: string) => void
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void

@@ -2,6 +2,7 @@ import type { Door } from '../../common/native/native.ts'
 import type { Notifier } from '../cache/notifier.ts'
 import { hasEpoch, hasExpireOnly } from './init.ts'
 import type { Negotiated } from './init.ts'
+import { errno } from './errno.ts'
 import { expireOnly, nameMax, notifyCode, replyHeader } from './protocol.ts'
 
 const twoTo32 = 0x1_0000_0000
@@ -25,13 +26,17 @@ export function createNotifier(door: Pick<Door, 'notify' | 'notifyLater'>, agree
     message.writeUInt32LE(Math.floor(node / twoTo32), body + 4)
   }
 
+  /** 0, or a negative errno. */
+  const invalidate = (node: number): number => {
+    const bytes = begin(body + 24, notifyCode.invalidateInode)
+    writeNode(node)
+    bytes.fill(0xff, body + 8, body + 16) // offset -1: attributes alone, which never waits for pages
+    return door.notify(bytes)
+  }
+
   const notifier: Notifier = {
     attributesChanged(node) {
-      if (agreed() === null) return
-      const bytes = begin(body + 24, notifyCode.invalidateInode)
-      writeNode(node)
-      bytes.fill(0xff, body + 8, body + 16) // offset -1: attributes alone, which never waits for pages
-      door.notify(bytes)
+      if (agreed() !== null) invalidate(node)
     },
     entryChanged(parent, name) {
       const now = agreed()
@@ -48,6 +53,8 @@ export function createNotifier(door: Pick<Door, 'notify' | 'notifyLater'>, agree
       // An older kernel cannot be told; it was given short lives instead (`allowedLifeMs`).
       if (now !== null && hasEpoch(now)) door.notify(begin(body, notifyCode.incrementEpoch))
     },
+    // fuse_reverse_inval_inode (fs/fuse/inode.c) answers ENOENT for an inode that is not in memory.
+    knows: (node) => agreed() !== null && invalidate(node) !== -errno.ENOENT,
   }
   return notifier
 }

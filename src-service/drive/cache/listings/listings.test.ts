@@ -66,7 +66,9 @@ function open(made: FakeCloud, more: Partial<SyncSettings> = {}): void {
       attributesChanged: () => undefined,
       entryChanged: (_, name) => invalidated.push(name.toString()),
       everythingChanged: () => undefined,
+      knows: () => false,
     }),
+    mayBeOpen: () => false,
     dropNode: (node) => {
       if (contents.openCount(node) === 0 && tree.namesOf(node).length === 0) tree.deleteNode(node)
     },

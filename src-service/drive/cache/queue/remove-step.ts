@@ -4,39 +4,44 @@ import { shownName } from '../places.ts'
 import type { RemoteRow } from '../tree.ts'
 import { likeness } from './identity.ts'
 import { again, mayStillCome, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
-import type { QueueRow } from './queue-rows.ts'
+import { type QueueRow, untilWoken } from './queue-rows.ts'
 import { isSameThere } from './transfer.ts'
 
 export type RemovalDecision =
   | { readonly kind: 'drop' }
-  | { readonly kind: 'wait'; readonly reason: string }
+  | { readonly kind: 'wait'; readonly until: number; readonly reason: string }
   /** Another client's object is in the folder: the folder stays. */
   | { readonly kind: 'keep'; readonly row: RemoteRow; readonly place: RemotePlace }
   | { readonly kind: 'remove'; readonly row: RemoteRow; readonly place: RemotePlace }
+
+/** Milliseconds between two looks whether a file is still open. */
+const openWaitMs = 1000
 
 /** What is to be done about an object that no name stands for any more. */
 export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecision {
   const { tree, places, rows, ledger } = parts
   const row = queued.remote === null ? undefined : tree.remote(queued.remote)
   if (row === undefined || row.node === 0 || tree.nameOfRemote(row.id) !== undefined) return { kind: 'drop' }
-  if (rows.targeting(row.id) !== undefined) return { kind: 'wait', reason: 'waits for the upload that replaces it' }
+  if (rows.targeting(row.id) !== undefined) return { kind: 'wait', until: untilWoken, reason: 'waits for the upload that replaces it' }
   const place = places.placeOfRemote(row)
   // The folder that it lay in is gone, and it with the folder.
   if (place === undefined) return { kind: 'drop' }
   if (row.type === 'folder') {
     if (ledger.foreignChild(row.node) !== undefined) return { kind: 'keep', row, place }
-    if (ledger.hasRemoteChildren(row.node)) return { kind: 'wait', reason: 'waits until the folder is empty' }
+    if (ledger.hasRemoteChildren(row.node)) return { kind: 'wait', until: untilWoken, reason: 'waits until the folder is empty' }
   } else if (isStillRead(parts, row)) {
-    return { kind: 'wait', reason: 'is still open here' }
+    // Nothing tells of the end of what was opened before this process took over.
+    return { kind: 'wait', until: parts.clock.now() + openWaitMs, reason: 'is still open here' }
   } else if (queued.sent === 0 && row.content > 0 && !parts.late.mayCome(row.id) && isAboutToBeReplaced(parts, row)) {
-    return { kind: 'wait', reason: 'is replaced by an upload' }
+    return { kind: 'wait', until: untilWoken, reason: 'is replaced by an upload' }
   }
   return { kind: 'remove', row, place }
 }
 
 /** A program has the file open whose last name it removed, and not all of it is here. */
-function isStillRead({ tree, contents }: QueueParts, row: RemoteRow): boolean {
-  return contents.openCount(row.node) > 0 && tree.node(row.node)?.content === row.content && !contents.isWhole(row.node)
+function isStillRead({ tree, contents, mayBeOpen }: QueueParts, row: RemoteRow): boolean {
+  if (tree.node(row.node)?.content !== row.content || tree.hasName(row.node) || contents.isWhole(row.node)) return false
+  return mayBeOpen(row.node)
 }
 
 /** A name of ours is at this place and will overwrite the object: there is no moment without one of both. */

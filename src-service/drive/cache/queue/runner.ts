@@ -232,7 +232,7 @@ export class Runner {
         return undefined
       }
       case 'wait':
-        rows.wait(row.id, untilWoken, decision.reason)
+        rows.wait(row.id, decision.until, decision.reason)
         return undefined
       default:
         return { work: { kind: 'removal', decision }, footprint: footprintOfRemoval(this.#parts, decision) }
