@@ -60,7 +60,9 @@ function operation(binding: HttpBinding, comments: Comments, components: Compone
     summary: firstSentence(comment),
     description: `${comment}\n\nNeeds the role ${roleOf(method)}.`,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === null ? {} : { requestBody: { required: needsBody(binding, body, components), content: { 'application/json': { schema: body } } } }),
+    ...(body === null
+      ? {}
+      : { requestBody: { required: needsBody(binding, body, components), content: { 'application/json': { schema: body } } } }),
     responses: { 200: answer(binding, components), ...errorResponses },
   }
 }
