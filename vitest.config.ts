@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** Where the machine is small, real mounts and servers are tested one after the other. */
 const seconds = 1000
+
+/** Tests that mostly wait: two files at a time. The others load the machine, or count on having it: one after the other. */
+const sideBySide = ['api', 'cli', 'conformance', 'security', 'semantics', 'store', 'vault'].map((folder) => `tests/${folder}/**/*.test.ts`)
 
 export default defineConfig({
   test: {
@@ -30,8 +32,19 @@ export default defineConfig({
           name: 'integration',
           setupFiles: ['tests/support/random-setup.ts'],
           include: ['tests/**/*.test.ts'],
-          exclude: ['tests/fences/**'],
+          exclude: ['tests/fences/**', ...sideBySide],
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          testTimeout: 60 * seconds,
+          hookTimeout: 120 * seconds,
+        },
+      },
+      {
+        test: {
+          name: 'side-by-side',
+          setupFiles: ['tests/support/random-setup.ts'],
+          include: sideBySide,
+          sequence: { groupOrder: 1 },
           testTimeout: 60 * seconds,
           hookTimeout: 120 * seconds,
         },

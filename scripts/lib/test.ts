@@ -91,6 +91,7 @@ const suites: readonly { readonly name: string; readonly quick: boolean; readonl
   { name: 'unit', quick: true, run: () => vitestSuite('unit', 10 * minute) },
   { name: 'fences', quick: true, run: () => vitestSuite('fences', 5 * minute) },
   { name: 'native', quick: false, run: nativeSuite },
+  { name: 'side-by-side', quick: false, run: () => vitestSuite('side-by-side', 30 * minute) },
   { name: 'integration', quick: false, run: () => vitestSuite('integration', (mode === '--proof' ? 180 : 60) * minute) },
 ]
 

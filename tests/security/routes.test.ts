@@ -225,7 +225,7 @@ it('lets nobody in who must not come in, on any route', async () => {
     const text = [
       '# Who gets what answer on which route',
       '',
-      'Written by `npx vitest run --project integration tests/security -u` from answers of a running service, and compared with them in every test run.',
+      'Written by `npx vitest run tests/security -u` from answers of a running service, and compared with them in every test run.',
       'HTTP statuses: 401 = log in, 403 = not allowed, 404 = does not exist for you, 400 = the request is refused before anything is looked at; `closed` = the connection is closed unread;',
       '`filtered` = the answer leaves it out; `open` = works without a login; – = does not apply. Requests name a mount and a provider',
       'that exist and lie outside of the grant in the column *other mount*. gRPC and gRPC-Web answer on the paths of Connect.',
