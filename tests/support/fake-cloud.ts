@@ -33,7 +33,7 @@ export class FakeCloud implements Connector {
   readonly versions = new Map<string, string>()
   online = true
   pageSize = 1000
-  /** Moves and changed attributes make a new version, as with clouds that copy for them. */
+  /** Moves and changed attributes make a new version, with a time of its own, as with clouds that copy for them. */
   newRevs = false
   /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
   fault: (point: FaultPoint) => CloudError | undefined = () => undefined
@@ -255,7 +255,7 @@ export class FakeCloud implements Connector {
       if (replace === null && this.objects.has(target)) throw new CloudError('exists', `${target} exists`)
       if (replace !== null) this.#hold(target, replace)
       this.objects.delete(source)
-      const moved = this.newRevs ? { ...this.#object(object.type, object.data, object.posix), mtime: object.mtime } : object
+      const moved = this.newRevs ? this.#object(object.type, object.data, object.posix) : object
       this.objects.set(target, moved)
       return entryOf(target, moved)
     })

@@ -60,6 +60,7 @@ export interface RemoteRow {
   readonly key: string | null
   readonly type: RemoteType
   readonly size: number
+  /** As programs see it: the time stored with the object, else the provider's. */
   readonly mtime_s: number
   readonly mtime_n: number
   readonly rev: string

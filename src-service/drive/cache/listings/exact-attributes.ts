@@ -1,4 +1,5 @@
 import { CloudError } from '../../../common/errors.ts'
+import { timeOf } from '../remote-facts.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import type { TakeIn } from './take-in.ts'
 import { modeOf } from './take-in.ts'
@@ -81,7 +82,7 @@ export class ExactAttributes {
         return
       }
       const { posix } = entry
-      const mtime = posix.mtime ?? entry.mtime
+      const mtime = timeOf(entry)
       const atime = posix.atime ?? mtime
       const { uid, gid, umask } = this.#parts.settings
       this.#sql.update.run(
@@ -95,7 +96,7 @@ export class ExactAttributes {
         atime.nsec,
         name.node,
       )
-      tree.updateRemote({ ...now, attrs: 1 })
+      tree.updateRemote({ ...now, mtime_s: mtime.sec, mtime_n: mtime.nsec, attrs: 1 })
       database.afterCommit(() => {
         this.#parts.notifier()?.attributesChanged(name.node)
       })

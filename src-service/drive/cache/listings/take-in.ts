@@ -1,6 +1,7 @@
 import type { RemoteEntry } from '../../connectors/connector.ts'
+import { factsOf, timeOf } from '../remote-facts.ts'
 import type { SyncParts } from '../sync-parts.ts'
-import { type NameRow, type NewNode, type NewRemote, modeTypeOf, type RemoteRow, type Tree } from '../tree.ts'
+import { type NameRow, type NewNode, modeTypeOf, type RemoteRow, type Tree } from '../tree.ts'
 import { freeName } from './twin-name.ts'
 
 /** How an entry of a listing stands to what is known. */
@@ -72,7 +73,7 @@ export class TakeIn {
     const node = this.#insertNode(entry, old.nlink === 1 ? old.ino : undefined)
     if (old.pinned === 1) this.#sql.pin.run(node)
     tree.replaceNode(name, node)
-    tree.updateRemote({ ...this.#factsOf(row, entry), id: row.id, node, content: 1, attrs: this.#firstAttrs(entry) })
+    tree.updateRemote({ ...row, ...factsOf(entry, row.shown), node, content: 1, attrs: this.#firstAttrs(entry) })
     if (old.nlink === 1) this.#sql.supersede.run(old.id)
     else this.rebase(old.id, row.id)
     this.#changed(name.parent, name.name)
@@ -88,7 +89,7 @@ export class TakeIn {
     const holder = tree.nameIn(folder, entry.name)
     const shown = holder === undefined ? null : this.#twin(folder, entry)
     const node = this.#insertNode(entry, undefined)
-    const facts = { ...this.#factsOf({ parent: folder, shown }, entry), node, content: 1, attrs: this.#firstAttrs(entry) }
+    const facts = { ...factsOf(entry, shown), parent: folder, node, content: 1, attrs: this.#firstAttrs(entry) }
     let remote: number
     if (row === undefined) {
       remote = tree.insertRemote(facts)
@@ -126,26 +127,11 @@ export class TakeIn {
     }
   }
 
-  /** Remote facts of an entry for a row. */
-  #factsOf(row: Pick<RemoteRow, 'parent' | 'shown'>, entry: RemoteEntry): Omit<NewRemote, 'node' | 'content' | 'attrs'> {
-    return {
-      parent: row.parent,
-      name: entry.name,
-      shown: row.shown,
-      key: entry.id,
-      type: entry.type,
-      size: entry.size,
-      mtime_s: entry.mtime.sec,
-      mtime_n: entry.mtime.nsec,
-      rev: entry.rev,
-    }
-  }
-
   #fresh(folder: number, entry: RemoteEntry, how: HowToTake): Taken {
     const holder = this.#tree.nameIn(folder, entry.name)
     if (holder !== undefined) {
       if (this.#waitsForQueue(holder, folder)) {
-        const row = this.#tree.insertRemote({ ...this.#factsOf({ parent: folder, shown: null }, entry), node: 0, content: 0, attrs: 0 })
+        const row = this.#tree.insertRemote({ ...factsOf(entry, null), parent: folder, node: 0, content: 0, attrs: 0 })
         return { kind: 'added', row }
       }
       if (!how.complete) return { kind: 'later' }
@@ -160,7 +146,7 @@ export class TakeIn {
       if (holder !== undefined && !how.complete) return { kind: 'later' }
       this.show(row.parent, entry, row, how.tell)
     } else if (row.rev !== entry.rev) {
-      this.#tree.updateRemote({ ...row, ...this.#factsOf(row, entry) })
+      this.#tree.updateRemote({ ...row, ...factsOf(entry, row.shown) })
     }
     return { kind: 'known', row: row.id }
   }
@@ -182,10 +168,10 @@ export class TakeIn {
 
   /** A folder stays the same node; where we changed nothing in it, its time follows the provider's. */
   #folderChanged(row: RemoteRow, entry: RemoteEntry): void {
-    this.#tree.updateRemote({ ...row, ...this.#factsOf(row, entry) })
+    this.#tree.updateRemote({ ...row, ...factsOf(entry, row.shown) })
     const node = this.#tree.node(row.node)
     if (node === undefined || node.changed_at > 0 || node.attrs !== Math.max(1, row.attrs)) return
-    const mtime = entry.posix.mtime ?? entry.mtime
+    const mtime = timeOf(entry)
     this.#sql.times.run(mtime.sec, mtime.nsec, node.id)
     this.#parts.database.afterCommit(() => {
       this.#parts.notifier()?.attributesChanged(node.id)
@@ -194,7 +180,7 @@ export class TakeIn {
 
   #insertNode(entry: RemoteEntry, ino: number | undefined): number {
     const { posix } = entry
-    const mtime = posix.mtime ?? entry.mtime
+    const mtime = timeOf(entry)
     const node: NewNode = {
       mode: modeOf(entry, this.#parts.settings.umask),
       uid: posix.uid ?? this.#parts.settings.uid,

@@ -1,5 +1,6 @@
 import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry, RemotePlace } from '../../connectors/connector.ts'
+import { timeOf } from '../remote-facts.ts'
 import { modeTypeOf, type NameRow, type NodeRow, type RemoteRow } from '../tree.ts'
 import type { Decision, Situation } from './decide.ts'
 import type { Destination } from './destination.ts'
@@ -329,13 +330,14 @@ function record(
 ): void {
   const row = tree.remote(target)
   if (row === undefined) return
+  const mtime = timeOf(entry)
   tree.updateRemote({
     ...row,
     shown: source.shown,
     key: entry.id,
     size: entry.size,
-    mtime_s: entry.mtime.sec,
-    mtime_n: entry.mtime.nsec,
+    mtime_s: mtime.sec,
+    mtime_n: mtime.nsec,
     rev: entry.rev,
     node: node ?? (row.type === 'folder' ? row.node : ghostNode(tree)),
     content: node === undefined ? 1 : source.content,

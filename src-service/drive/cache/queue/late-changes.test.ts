@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { CloudError } from '../../../common/errors.ts'
 import { FakeCloud } from '../../../../tests/support/fake-cloud.ts'
 import { calls, cloud, end, rig, start } from '../../../../tests/support/one-rig.ts'
 
@@ -18,6 +19,16 @@ function holdBack(...changes: string[]): { readonly held: string[]; readonly arr
     return arrived
   }
   return { held, arrive: () => arrive() }
+}
+
+/** The next move is broken off between its halves: copied, and the old name is still there. */
+function copiedOnly(from: string, to: string): void {
+  cloud.fault = ({ operation, path, done }) => {
+    const source = cloud.objects.get(from)
+    if (operation !== 'move' || path !== `${from} ${to}` || done || source === undefined || cloud.objects.has(to)) return undefined
+    cloud.put(to, source.data, source.posix)
+    return new CloudError('unavailable', 'its old name could not be removed')
+  }
 }
 
 /** Until the queue has looked for it once more, and has not found it. */
@@ -84,6 +95,30 @@ describe.each([
     expect(rig.paths()).toEqual(['a'])
     expect(rig.alerts).toEqual([])
   })
+
+  test.each(['late', 'at once', 'half'] as const)(
+    'a file that was moved, and then removed, does not come back: moved %s',
+    async (moved) => {
+      await start(Object.assign(flat(), { newRevs: true }))
+      await rig.write('a', 'what was written')
+      await rig.drain()
+      const { held, arrive } = holdBack('move a b')
+      if (moved === 'half') copiedOnly('a', 'b')
+      rig.rename('a', 'b')
+      await expect.poll(() => calls('move')).toContain('move a b')
+      if (moved !== 'half') await expect.poll(() => held).toHaveLength(1)
+      if (moved === 'at once') arrive()
+      await fate()
+      rig.remove('b')
+      if (moved === 'late') await lookedFor('b')
+      arrive()
+      await rig.drain()
+      await rig.refresh()
+      expect(cloud.dump()).toEqual({})
+      expect(rig.paths()).toEqual([])
+      expect(rig.alerts).toEqual([])
+    },
+  )
 
   test('a late removal does not take what was made at the place since', async () => {
     await start(new FakeCloud({ conditionalRemove: 'none' }))

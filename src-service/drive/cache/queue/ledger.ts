@@ -2,8 +2,9 @@ import { CloudError } from '../../../common/errors.ts'
 import type { RemoteEntry } from '../../connectors/connector.ts'
 import type { TakeIn } from '../listings/take-in.ts'
 import { shownName } from '../places.ts'
+import { factsOf } from '../remote-facts.ts'
 import type { SyncParts } from '../sync-parts.ts'
-import { isFile, type NameRow, type NewRemote, type RemoteRow, rootNode } from '../tree.ts'
+import { isFile, type NameRow, type RemoteRow, rootNode } from '../tree.ts'
 import { freeName } from '../listings/twin-name.ts'
 import { conflictName } from './conflict-name.ts'
 import { ghostNode } from './ghost-node.ts'
@@ -73,7 +74,7 @@ export class Ledger {
     const { tree } = this.#parts
     const row = tree.remote(target)
     if (row === undefined) throw new CloudError('internal', 'a confirmed object has no row')
-    tree.updateRemote({ ...row, ...factsOf(entry, row), ...held })
+    tree.updateRemote({ ...row, ...factsOf(entry, keptName(entry, row)), ...held })
     this.#changedIn(row.parent, row.name)
     this.#changedIn(row.parent, entry.name)
     const name = tree.nameById(nameId)
@@ -111,7 +112,7 @@ export class Ledger {
     }
     this.#changedIn(row.parent, row.name)
     this.#changedIn(to.parent, entry.name)
-    tree.updateRemote({ ...row, ...factsOf(entry, { name: entry.name, shown: null }), parent: to.parent })
+    tree.updateRemote({ ...row, ...factsOf(entry, null), parent: to.parent })
     this.#wakeAround(row)
     if (row.rev !== entry.rev) this.#revised(row.node, entry)
   }
@@ -120,7 +121,7 @@ export class Ledger {
     const { tree } = this.#parts
     const now = tree.remote(row.id)
     if (now === undefined) return
-    tree.updateRemote({ ...now, ...factsOf(entry, now), attrs })
+    tree.updateRemote({ ...now, ...factsOf(entry, keptName(entry, now)), attrs })
     this.#changedIn(row.parent, row.name)
     if (row.rev !== entry.rev) this.#revised(row.node, entry)
   }
@@ -199,7 +200,7 @@ export class Ledger {
     this.#rows.spare(target)
     const name = tree.nameOfRemote(target)
     if (name !== undefined) tree.setNameRemote(name.id, null)
-    tree.updateRemote({ ...row, ...factsOf(entry, row), node: 0, content: 0, attrs: 0 })
+    tree.updateRemote({ ...row, ...factsOf(entry, keptName(entry, row)), node: 0, content: 0, attrs: 0 })
     this.#takeIn.rebase(row.node, target)
     this.#changedIn(row.parent, row.name)
   }
@@ -208,9 +209,8 @@ export class Ledger {
   found(parent: number, entry: RemoteEntry): void {
     const { tree } = this.#parts
     const row = tree.remoteAt(parent, entry.name, entry.type === 'folder')
-    if (row === undefined)
-      tree.insertRemote({ ...factsOf(entry, { name: entry.name, shown: null }), parent, node: 0, content: 0, attrs: 0 })
-    else if (row.node === 0) tree.updateRemote({ ...row, ...factsOf(entry, row) })
+    if (row === undefined) tree.insertRemote({ ...factsOf(entry, null), parent, node: 0, content: 0, attrs: 0 })
+    else if (row.node === 0) tree.updateRemote({ ...row, ...factsOf(entry, keptName(entry, row)) })
   }
 
   /** Both sides of a conflict live on: the provider's version keeps the name, ours gets another one and goes there as something new. */
@@ -355,19 +355,7 @@ export function tryOf(row: RemoteRow): UnknownTry {
   return { sent: 1, sent_size: row.size, sent_s: row.mtime_s, sent_n: row.mtime_n }
 }
 
-function factsOf(
-  entry: RemoteEntry,
-  row: Pick<RemoteRow, 'name' | 'shown'>,
-): Pick<NewRemote, 'name' | 'shown' | 'key' | 'type' | 'size' | 'mtime_s' | 'mtime_n' | 'rev'> {
-  return {
-    name: entry.name,
-    // A provider that changes names as it stores them is shown under the name that we gave.
-    shown: entry.name.equals(row.name) ? row.shown : shownName(row),
-    key: entry.id,
-    type: entry.type,
-    size: entry.size,
-    mtime_s: entry.mtime.sec,
-    mtime_n: entry.mtime.nsec,
-    rev: entry.rev,
-  }
+/** A provider that changes names as it stores them is shown under the name that we gave. */
+function keptName(entry: RemoteEntry, row: Pick<RemoteRow, 'name' | 'shown'>): Buffer | null {
+  return entry.name.equals(row.name) ? row.shown : shownName(row)
 }

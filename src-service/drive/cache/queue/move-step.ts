@@ -83,7 +83,7 @@ async function moveFile(
 ): Promise<StepResult> {
   const { connector, places } = parts
   const source = places.placeOfRemote(from)
-  // The object keeps its time when it moves, whatever was written here since it was sent.
+  // The time that was stored with the object goes along when it moves, whatever was written here since it was sent.
   const begun = begin(parts, row, from, to, node, from)
   if (source === undefined || begun === undefined || connector.move === undefined) return again
   step.claim(begun.target)
