@@ -6,10 +6,10 @@ import { expect, it } from 'vitest'
 import { findMinio } from '../servers/minio.ts'
 import { run } from '../support/installation.ts'
 
-interface Result {
-  readonly row: string
+interface Trial {
   readonly contestant: string
-  readonly value: number | null
+  /** By row. */
+  readonly values: Readonly<Record<string, number>>
 }
 
 it('measures and keeps what it found', { timeout: 120_000 }, async ({ skip }) => {
@@ -23,8 +23,10 @@ it('measures and keeps what it found', { timeout: 120_000 }, async ({ skip }) =>
     const outcome = await run(resolve(import.meta.dirname, '../../bench/run'), args, { timeoutMs: 110_000 })
     expect(outcome.code, outcome.stderr).toBe(0)
     expect(outcome.stdout).toMatch(/^create 300 × 16 KiB, a second +[\d.,]+ .*[\d.,]+/m)
-    const { results } = JSON.parse(await readFile(file, 'utf8')) as { readonly results: readonly Result[] }
-    const measured = results.flatMap(({ row, contestant, value }) => (value !== null && value > 0 ? [`${row} ${contestant}`] : []))
+    const { trials } = JSON.parse(await readFile(file, 'utf8')) as { readonly trials: readonly Trial[] }
+    const measured = trials.flatMap(({ contestant, values }) =>
+      Object.keys(values).flatMap((row) => ((values[row] ?? 0) > 0 ? [`${row} ${contestant}`] : [])),
+    )
     expect(measured.toSorted()).toEqual(['create CloudMoor', 'create native', 'create-sent CloudMoor', 'remove CloudMoor', 'remove native'])
   } finally {
     await rm(folder, { recursive: true, force: true })
