@@ -68,9 +68,10 @@ export function blobContents(parts: ContentsParts): BlobContents {
     },
     released(node, writable) {
       const blob = blobs.peek(node)
-      if (blob === undefined || blob.opens === 0) return
-      blob.opens -= 1
+      if (blob === undefined) return
+      // Handles from before this process took over were never counted: they may use up one count, and not the other.
       if (writable && blob.writers > 0) blob.writers -= 1
+      if (blob.opens > 0) blob.opens -= 1
       if (blob.opens > 0) return
       for (const fd of blob.backing.splice(0)) behind(context.disk.close(fd))
       if (writable || blob.dirty) upkeep.closed(blob)

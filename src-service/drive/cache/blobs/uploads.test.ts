@@ -159,3 +159,14 @@ test('passthrough gets the file of a whole clean blob, until the last release', 
   contents.opened(dirty, true)
   expect(await contents.openForBacking(dirty)).toBeUndefined()
 })
+
+test('a reader that was there before this process took over does not leave the file open for writing', async () => {
+  fixture = await Fixture.make()
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  contents.opened(node, true)
+  contents.released(node, false)
+  expect(contents.writerCount(node)).toBe(1)
+  contents.released(node, true)
+  expect([contents.openCount(node), contents.writerCount(node)]).toEqual([0, 0])
+})
