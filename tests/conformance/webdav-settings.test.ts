@@ -72,7 +72,9 @@ describe('webdav settings', () => {
         signal,
       )
       await one.close()
-      expect((await server.log()).slice(before).filter((line) => line.startsWith('PUT'))).toEqual([expect.stringContaining(' 201 Digest')])
+      // The server writes its log when it has answered.
+      const uploads = async () => (await server.log()).slice(before).filter((line) => line.startsWith('PUT'))
+      await expect.poll(uploads).toEqual([expect.stringContaining(' 201 Digest')])
     })
 
     test('a token', async () => {

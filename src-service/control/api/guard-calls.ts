@@ -317,9 +317,12 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
   return caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)
 }
 
+/** What the library calls internal, though the client sent what cannot be read. */
+const unreadable = ['parse binary', 'received compressed envelope', 'received parsed JSON request body', 'protocol error']
+
 function fromLibrary(error: ConnectError): CloudError {
-  // A message that cannot be read is the client's fault, not ours.
-  if (error.rawMessage.startsWith('parse binary')) return new CloudError('invalid', 'the request cannot be read', { cause: error })
+  if (unreadable.some((begin) => error.rawMessage.startsWith(begin)))
+    return new CloudError('invalid', 'the request cannot be read', { cause: error })
   switch (error.code) {
     case Code.DeadlineExceeded:
       return new CloudError('timeout', 'the call took too long', { cause: error })
