@@ -6,29 +6,16 @@ import fs, { promises } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { dirname, join } from 'node:path'
+import { KillingSteps } from '../support/killing-steps.ts'
 
 const [database = '', backup = '', at = ''] = process.argv.slice(2)
-let steps = 0
-
-function step(): void {
-  if (++steps === Number(at)) process.kill(process.pid, 'SIGKILL')
-}
-
-/** Kills before and after each call. */
-function around<This, Args extends unknown[], Result>(call: (this: This, ...args: Args) => Promise<Result>) {
-  return async function (this: This, ...args: Args): Promise<Result> {
-    step()
-    const result = await call.apply(this, args)
-    step()
-    return result
-  }
-}
+const steps = new KillingSteps(Number(at))
 
 function aroundNow<Args extends unknown[], Result>(call: (...args: Args) => Result) {
   return (...args: Args): Result => {
-    step()
+    steps.step()
     const result = call(...args)
-    step()
+    steps.step()
     return result
   }
 }
@@ -36,12 +23,12 @@ function aroundNow<Args extends unknown[], Result>(call: (...args: Args) => Resu
 const probe = await promises.open(import.meta.filename, 'r')
 const handle = Object.getPrototypeOf(probe) as Pick<FileHandle, 'writeFile' | 'sync'>
 await probe.close()
-handle.writeFile = around(handle.writeFile)
-handle.sync = around(handle.sync)
-promises.mkdir = around(promises.mkdir) as typeof promises.mkdir
-promises.rm = around(promises.rm)
-promises.rename = around(promises.rename)
-promises.writeFile = around(promises.writeFile)
+handle.writeFile = steps.around(handle.writeFile)
+handle.sync = steps.around(handle.sync)
+promises.mkdir = steps.around(promises.mkdir) as typeof promises.mkdir
+promises.rm = steps.around(promises.rm)
+promises.rename = steps.around(promises.rename)
+promises.writeFile = steps.around(promises.writeFile)
 fs.renameSync = aroundNow(fs.renameSync)
 fs.rmSync = aroundNow(fs.rmSync)
 fs.copyFileSync = aroundNow(fs.copyFileSync)

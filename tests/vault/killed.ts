@@ -9,40 +9,26 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { VaultChange } from '../../src-service/control/store/records.ts'
 import { operations } from './operations.ts'
+import { KillingSteps } from '../support/killing-steps.ts'
 
 const [folder = '', operation = '', at = ''] = process.argv.slice(2)
-let steps = 0
-
-/** A step was, or is about to be, persisted. */
-function step(): void {
-  if (++steps === Number(at)) process.kill(process.pid, 'SIGKILL')
-}
-
-/** Kills before and after each call. */
-function around<This, Args extends unknown[], Result>(call: (this: This, ...args: Args) => Promise<Result>) {
-  return async function (this: This, ...args: Args): Promise<Result> {
-    step()
-    const result = await call.apply(this, args)
-    step()
-    return result
-  }
-}
+const steps = new KillingSteps(Number(at))
 
 const probe = await promises.open(join(tmpdir(), `cloudmoor-killed-${process.pid}`), 'w')
 const handle = Object.getPrototypeOf(probe) as Pick<FileHandle, 'writeFile' | 'sync'>
 await probe.close()
 await promises.unlink(join(tmpdir(), `cloudmoor-killed-${process.pid}`))
-handle.writeFile = around(handle.writeFile)
-handle.sync = around(handle.sync)
-promises.open = around(promises.open)
-promises.link = around(promises.link)
-promises.unlink = around(promises.unlink)
+handle.writeFile = steps.around(handle.writeFile)
+handle.sync = steps.around(handle.sync)
+promises.open = steps.around(promises.open)
+promises.link = steps.around(promises.link)
+promises.unlink = steps.around(promises.unlink)
 syncBuiltinESMExports()
 
 const { openTestHome } = await import('../support/vault-home.ts')
 const home = await openTestHome(folder)
 home.database.function('step', () => {
-  step()
+  steps.step()
   return null
 })
 for (const table of ['secrets', 'vault', 'vault_slots']) {
@@ -50,7 +36,7 @@ for (const table of ['secrets', 'vault', 'vault_slots']) {
     home.database.exec(`CREATE TEMP TRIGGER killed_${table}_${event} AFTER ${event} ON main.${table} BEGIN SELECT step(); END`)
   }
 }
-const commit = around((change: VaultChange) => home.table.commit(change))
+const commit = steps.around((change: VaultChange) => home.table.commit(change))
 const chosen = operations.find(({ name }) => name === operation)
 if (chosen === undefined) throw new Error(`there is no operation ${operation}`)
 await chosen.run(await home.start({ table: { ...home.table, commit } }))
