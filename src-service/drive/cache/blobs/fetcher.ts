@@ -65,7 +65,7 @@ export class Fetcher {
           // With read-ahead, or in a request of somebody else, there was less room than this reader needs.
           if (least) return false
           least = true
-        } else if (flight.generation === blob.generation && flight.reached === reached) {
+        } else if (flight.generation === blob.generation && flight.reached === reached && blob.firstMissing(start, end) === block) {
           // It got nowhere; what somebody else asked for is tried once more on our own account.
           if (known === undefined || joined) throw failure
           joined = true
@@ -103,17 +103,23 @@ export class Fetcher {
   completed(blob: LocalBlob): boolean {
     if (blob.whole || blob.present.count < blocksOf(blob.baseSize)) return false
     blob.whole = true
+    // What is still on its way was written over, and is of a version that this file will not be of for long.
+    this.#abort(blob)
     this.#parts.onStored(blob, true)
     return true
   }
 
   /** Ends all requests for this blob, and waits until none writes to it any more. */
   async stop(blob: LocalBlob): Promise<void> {
+    this.#abort(blob)
+    if (!blob.lock.idle) await blob.lock.hold(0, Infinity, false, async () => undefined)
+  }
+
+  #abort(blob: LocalBlob): void {
     for (const flight of new Set(blob.flights.values())) {
       this.#land(blob, flight)
       flight.abort(new CloudError('cancelled', 'the file changed'))
     }
-    if (!blob.lock.idle) await blob.lock.hold(0, Infinity, false, async () => undefined)
   }
 
   async close(blobs: Iterable<LocalBlob>): Promise<void> {
@@ -275,15 +281,17 @@ export class Fetcher {
     await blob.lock.hold(position, position + length, false, async () => {
       this.#check(blob, flight)
       const end = Math.min(position + length, blob.baseSize)
-      const pieces = blob.dirty ? blob.extents.gaps(position, end) : end > position ? [[position, end] as const] : []
+      // A block that is here was written over since it was asked for, and may be on disk without an extent that says so.
+      const lacking = blob.lacking(position, end)
+      const pieces = blob.dirty ? lacking.flatMap(([from, to]) => blob.extents.gaps(from, to)) : lacking
       for (const [from, to] of pieces) {
         const written = await context.disk.write(file.fd, buffer, from - position, to - from, from)
         if (written < to - from) throw new CloudError('no-space', 'the disk is full')
       }
       this.#check(blob, flight)
-      for (let block = position / blockSize; block < blocksOf(end); block += 1) {
-        blob.present.add(block)
-        blob.charged.add(block)
+      for (const [from, to] of lacking) {
+        blob.present.addRange(from / blockSize, blocksOf(to))
+        blob.charged.addRange(from / blockSize, blocksOf(to))
       }
       const before = blob.bytes
       room.account(blob)
@@ -291,7 +299,7 @@ export class Fetcher {
       reservation.bytes -= used
       room.spend(used)
     })
-    if (!this.completed(blob)) this.#parts.onStored(blob, false)
     flight.advance(position + length)
+    if (!this.completed(blob)) this.#parts.onStored(blob, false)
   }
 }

@@ -215,6 +215,19 @@ export class LocalBlob {
     return block
   }
 
+  /** Ranges of [start, end), cut at blocks, of which no bytes of the base are here. `start` is the begin of a block. */
+  lacking(start: number, end: number): [number, number][] {
+    const runs: [number, number][] = []
+    for (let at = start; !this.whole && at < end; at += blockSize) {
+      const to = Math.min(at + blockSize, end)
+      const last = runs.at(-1)
+      if (this.present.has(at / blockSize)) continue
+      if (last?.[1] === at) last[1] = to
+      else runs.push([at, to])
+    }
+    return runs
+  }
+
   /** Bytes of the bound that a complete base would take besides what is here. */
   missingBytes(): number {
     return this.whole ? 0 : Math.max(0, blocksOf(this.baseSize) - this.present.count) * blockSize

@@ -232,3 +232,27 @@ test('small files that are likely to be next are fetched behind, sixteen at a ti
   expect(most).toBe(16)
   expect(fixture.need().localBytes(large)).toBe(0)
 })
+
+test.each([
+  ['the whole file', 0, 3 * blockSize],
+  ['a block of it', blockSize, 2 * blockSize],
+])('bytes that were on their way when %s was written over, and synced, change nothing', async (_what, start, end) => {
+  fixture = await Fixture.make()
+  let arrive: () => void = () => undefined
+  const arrived = new Promise<void>((resolve) => (arrive = resolve))
+  fixture.onChunk = () => arrived
+  await fixture.open()
+  const node = fixture.remoteNode(pattern(3 * blockSize, 1))
+  const reading = fixture.read(node, 0, 10).catch(() => undefined)
+  await until(() => fixture.requests.length > 0)
+  await fixture.write(node, start, pattern(end - start, 2))
+  await fixture.need().sync(node)
+  arrive()
+  await reading
+  await until(() => fixture.need().isWhole(node))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  const wanted = pattern(3 * blockSize, 1)
+  pattern(end - start, 2).copy(wanted, start)
+  expect((await fixture.readAll(node)).equals(wanted)).toBe(true)
+  expect((await fixture.upload(node)).equals(wanted)).toBe(true)
+})
