@@ -1,10 +1,14 @@
+import { pause, systemClock } from '../common/clock.ts'
 import { CloudError } from '../common/errors.ts'
 import type { ContentsHost } from './cache/contents.ts'
-import type { Places } from './cache/places.ts'
+import { keyOf, type Places } from './cache/places.ts'
 import type { Reachability } from './cache/reachability.ts'
 import type { UploadQueue } from './cache/sync.ts'
 import type { Tree } from './cache/tree.ts'
-import type { Connector, RemotePlace } from './connectors/connector.ts'
+import type { Connector } from './connectors/connector.ts'
+
+/** Milliseconds between two looks for bytes that are on their way to another place. */
+const lookAgainMs = 100
 
 interface HostParts {
   readonly tree: Tree
@@ -19,33 +23,39 @@ interface HostParts {
 
 /** What the contents need of the rest of the drive. */
 export function contentsHost({ tree, connector, places, reachability, log, queue, fullChanged }: HostParts): ContentsHost {
-  const fault = tree.database.sql.prepare('UPDATE node SET fault = ? WHERE id = ?')
-  const isElsewhere = (node: number, rev: string, { path }: RemotePlace): boolean => {
-    const now = places.placeOfNode(node, rev)
-    if (now?.row.rev !== rev) return false
-    return now.place.path.length !== path.length || now.place.path.some((name, depth) => path[depth]?.equals(name) !== true)
+  /** Nothing is said of bytes that are on their way: who reads them waits, what is only likely to be read is left. */
+  const untilMoved = async (node: number, absent: CloudError, priority: 'reader' | 'ahead', signal: AbortSignal): Promise<void> => {
+    if (!places.isMoving(node)) throw absent
+    if (priority === 'ahead') throw new CloudError('busy', 'the file is being moved at the provider', { cause: absent })
+    await pause(systemClock, lookAgainMs, signal)
+    if (signal.aborted) throw CloudError.from(signal.reason)
   }
+  const fault = tree.database.sql.prepare('UPDATE node SET fault = ? WHERE id = ?')
   return {
-    async *readRemote(node, start, end, rev, _priority, signal) {
+    async *readRemote(node, start, end, rev, priority, signal) {
       for (let position = start; ; ) {
         const closed = reachability.failFast()
         if (closed !== undefined) throw closed
-        const found = places.placeOfNode(node, rev)
-        if (found === undefined || found.row.rev !== rev)
-          throw new CloudError('conflict', 'the provider does not have this version any more')
-        try {
-          for await (const chunk of connector.read(found.place, position, end, rev, signal)) {
-            position += chunk.length
-            yield chunk
+        const wanted = rev()
+        const asked: string[] = []
+        let absent = new CloudError('conflict', 'the provider does not have this version any more')
+        for (const place of places.placesOfBytes(node, wanted)) {
+          asked.push(keyOf(place))
+          try {
+            for await (const chunk of connector.read(place, position, end, wanted, signal)) {
+              position += chunk.length
+              yield chunk
+            }
+            return
+          } catch (caught) {
+            const error = CloudError.from(caught)
+            reachability.failed(error)
+            if (error.kind !== 'not-found' && error.kind !== 'conflict') throw error
+            absent = error
           }
-          return
-        } catch (caught) {
-          const error = CloudError.from(caught)
-          // Moved by us meanwhile: the same version is at another place now, and read on there.
-          if ((error.kind === 'not-found' || error.kind === 'conflict') && isElsewhere(node, rev, found.place)) continue
-          reachability.failed(error)
-          throw error
         }
+        const isMoved = rev() !== wanted || [...places.placesOfBytes(node, wanted)].map(keyOf).join() !== asked.join()
+        if (!isMoved) await untilMoved(node, absent, priority, signal)
       }
     },
     remoteVersion(node) {

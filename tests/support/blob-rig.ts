@@ -115,7 +115,7 @@ export class Fixture {
     node: number,
     start: number,
     end: number,
-    rev: string,
+    rev: () => string,
     priority: string,
     abort: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
@@ -125,7 +125,7 @@ export class Fixture {
       if (life.dead) await new Promise(() => undefined)
       if (abort.aborted) throw CloudError.from(abort.reason)
       const file = this.remote.get(node)
-      if (file?.rev !== rev) throw new CloudError('conflict', 'another version')
+      if (file?.rev !== rev()) throw new CloudError('conflict', 'another version')
       const stop = Math.min(end, at + this.chunkSize())
       yield file.data.subarray(at, stop)
       at = stop

@@ -218,7 +218,7 @@ export class FakeContents implements Contents {
     const version = this.#host.host.remoteVersion(node)
     if (version === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
     const chunks: Uint8Array[] = []
-    for await (const chunk of this.#host.host.readRemote(node, 0, version.size, version.rev, 'reader', signal)) chunks.push(chunk)
+    for await (const chunk of this.#host.host.readRemote(node, 0, version.size, () => version.rev, 'reader', signal)) chunks.push(chunk)
     // Written to meanwhile: what came is the base no more.
     if (this.#host.disk.blobs.has(node)) return
     this.#host.disk.blobs.set(node, { data: Buffer.concat(chunks), dirty: false, sealed: true, base: version.rev })

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../src-service/common/clock.ts'
-import { CloudError } from '../../src-service/common/errors.ts'
 import { openContents } from '../../src-service/drive/cache/blobs/open-contents.ts'
 import type { Contents, ContentsHost } from '../../src-service/drive/cache/contents.ts'
 import type { DriveDatabase } from '../../src-service/drive/cache/database.ts'
@@ -13,6 +12,7 @@ import { Reachability } from '../../src-service/drive/cache/reachability.ts'
 import type { Listings, UploadQueue } from '../../src-service/drive/cache/sync.ts'
 import type { SyncParts, SyncSettings } from '../../src-service/drive/cache/sync-parts.ts'
 import { isFolder, rootNode, Tree } from '../../src-service/drive/cache/tree.ts'
+import { contentsHost } from '../../src-service/drive/contents-host.ts'
 import type { FakeCloud } from './fake-cloud.ts'
 import { FakeContents, FakeDisk } from './fake-contents.ts'
 import { mortal, mortalDisk } from './mortal.ts'
@@ -118,29 +118,14 @@ export class SyncRig extends Programs {
     const clock = this.#clock
     const reachability = new Reachability({ connector, clock, probeMs: 1000, onChange: () => undefined })
     const late: { queue?: UploadQueue } = {}
-    const host: ContentsHost = {
-      async *readRemote(node, start, end, rev, _priority, signal) {
-        const known = places.placeOfNode(node, rev)
-        if (known === undefined || known.row.rev !== rev)
-          throw new CloudError('conflict', 'the provider does not have this version any more')
-        yield* connector.read(known.place, start, end, rev, signal)
-      },
-      remoteVersion: (node) => {
-        const known = places.placeOfNode(node)
-        return known === undefined ? undefined : { rev: known.row.rev, size: known.row.size }
-      },
-      dirtied: (node, first) => {
-        if (first) late.queue?.nodeChanged(node)
-        else late.queue?.touched(node)
-      },
-      baseLost: (node) => {
-        database.sql.prepare("UPDATE node SET fault = 'base_lost' WHERE id = ?").run(node)
-      },
-      canUpload: () => late.queue?.canUpload() ?? false,
+    const host = contentsHost({
+      ...{ tree, connector, places, reachability },
       log: (level, message) => {
         if (level === 'error') console.log(message)
       },
-    }
+      queue: () => late.queue,
+      fullChanged: () => undefined,
+    })
     const contents = this.#realContents
       ? await this.#openReal(database, host, dead)
       : new FakeContents({ tree, disk: this.#disk, now: () => clock.now(), host })

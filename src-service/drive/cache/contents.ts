@@ -71,12 +71,16 @@ export interface Contents {
 
 /** What the contents need of the rest of the drive. */
 export interface ContentsHost {
-  /** Bytes [start, end) of version `rev` of the node at the provider; the same promises as `Connector.read`. Rejects `offline` while offline. */
+  /**
+   * Bytes [start, end) of a version of the node at the provider; the same promises as `Connector.read`. Rejects `offline` while
+   * offline, and `ahead` with `busy` while the bytes are on their way to another place, which a `reader` waits for.
+   * @param rev the version, asked for again where a change of ours gave the same bytes another one
+   */
   readRemote(
     node: number,
     start: number,
     end: number,
-    rev: string,
+    rev: () => string,
     priority: 'reader' | 'ahead',
     signal: AbortSignal,
   ): AsyncIterable<Uint8Array>

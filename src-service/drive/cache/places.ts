@@ -12,6 +12,7 @@ export class Places {
   readonly #tree: Tree
   readonly #folderRow
   readonly #contentRows
+  readonly #tried
   #onConfirmed: ((folder: number, name: Buffer) => void)[] = []
   #moves = 0
 
@@ -19,8 +20,13 @@ export class Places {
     this.#tree = tree
     const { sql } = tree.database
     this.#folderRow = sql.prepare<[number], RemoteRow>("SELECT * FROM remote WHERE node = ? AND type = 'folder' AND content > 0")
+    // One that no name stands for is on its way to be removed.
     this.#contentRows = sql.prepare<[number], RemoteRow>(
-      "SELECT * FROM remote WHERE node = ? AND type <> 'folder' AND content > 0 ORDER BY content DESC, id",
+      `SELECT * FROM remote WHERE node = ? AND type <> 'folder' AND content > 0
+       ORDER BY content DESC, EXISTS (SELECT 1 FROM name WHERE name.remote = remote.id) DESC, id`,
+    )
+    this.#tried = sql.prepare<[number], RemoteRow>(
+      'SELECT remote.* FROM name JOIN queue ON queue.name = name.id JOIN remote ON remote.id = queue.target WHERE name.node = ? AND queue.sent <> 0',
     )
   }
 
@@ -58,16 +64,47 @@ export class Places {
     return place === undefined ? undefined : { path: [...place.path, name], id: null, parentId: place.id }
   }
 
+  /** Where a node's bytes (or a folder) are, of several hard links the newest; undefined while the provider has none. */
+  placeOfNode(node: number): { readonly place: RemotePlace; readonly row: RemoteRow } | undefined {
+    const row = this.#contentRows.get(node) ?? this.#folderRow.get(node)
+    const place = row === undefined ? undefined : this.placeOfRemote(row)
+    return row === undefined || place === undefined ? undefined : { place, row }
+  }
+
   /**
-   * Where a node's bytes (or a folder) can be had, and as which version; of several hard links the one that has `rev`, else
-   * the newest. undefined while the provider has none.
+   * Where version `rev` of a file's bytes may be, the likeliest place first. While a move of ours, of the file or of a
+   * folder above it, is under way or was not answered, they are at the old place, at the new one, or at both.
    */
-  placeOfNode(node: number, rev?: string): { readonly place: RemotePlace; readonly row: RemoteRow } | undefined {
-    const rows = this.#contentRows.all(node)
-    const row = rows.find((one) => one.rev === rev) ?? rows[0] ?? this.#folderRow.get(node)
-    if (row === undefined) return undefined
-    const place = this.placeOfRemote(row)
-    return place === undefined ? undefined : { place, row }
+  *placesOfBytes(node: number, rev: string): IterableIterator<RemotePlace> {
+    const confirmed = this.#contentRows.all(node).filter((row) => row.rev === rev)
+    const tried = [...this.#tree.remotesOf(node).filter(({ content }) => content === 0), ...this.#tried.all(node)]
+    // An object that is only to be replaced may have the same rev where a server's revs say little.
+    const all = [...confirmed, ...tried.filter((row) => row.type !== 'folder' && row.rev !== rev)]
+    const given = new Set<string>()
+    for (const places of [(row: RemoteRow) => [this.placeOfRemote(row)], (row: RemoteRow) => this.#besidesFolderMoves(row)]) {
+      for (const place of all.flatMap(places)) {
+        if (place === undefined || given.has(keyOf(place))) continue
+        given.add(keyOf(place))
+        yield place
+      }
+    }
+  }
+
+  /** True while a move of ours, of the file or of a folder above it, is under way or of unknown outcome. */
+  isMoving(node: number): boolean {
+    const rows = this.#tree.remotesOf(node)
+    const above = rows.flatMap((row) => this.remoteAncestors(row.parent))
+    return rows.some(({ content }) => content === 0) || [node, ...above].some((one) => this.#tried.get(one) !== undefined)
+  }
+
+  /** Places of an object if moves of folders above it, of unknown outcome, were done. */
+  #besidesFolderMoves(row: RemoteRow, depth = 0): RemotePlace[] {
+    if (row.parent === rootNode) return [{ path: [row.name], id: row.key, parentId: null }]
+    const folder = this.#folderRow.get(row.parent)
+    if (folder === undefined || depth > deepest) return []
+    return [folder, ...this.#tried.all(row.parent)].flatMap((one) =>
+      this.#besidesFolderMoves(one, depth + 1).map(({ path }) => ({ path: [...path, row.name], id: row.key, parentId: folder.key })),
+    )
   }
 
   /** The folders above a remote row, nearest first, the root left out. */
@@ -111,6 +148,11 @@ export class Places {
   folderMoves(): void {
     this.#moves++
   }
+}
+
+/** The same for two places of one path. */
+export function keyOf({ path }: RemotePlace): string {
+  return path.map((name) => name.toString('latin1')).join('/')
 }
 
 /** The name under which the kernel sees an object. */

@@ -241,7 +241,7 @@ export class Fetcher {
     watch.unref()
     const signal = AbortSignal.any([flight.signal, stalled.signal])
     try {
-      for await (const chunk of context.host.readRemote(blob.node, start, end, rev, priority, signal)) {
+      for await (const chunk of context.host.readRemote(blob.node, start, end, blob.revNow(rev), priority, signal)) {
         watch.refresh()
         if (position + filled + chunk.length > end) throw new CloudError('garbage', 'the provider sent more bytes than were asked for')
         for (let at = 0; at < chunk.length; ) {

@@ -215,6 +215,12 @@ export class LocalBlob {
     return block
   }
 
+  /** The version that bytes of this generation come from: `rev`, unless a change of ours gave the same bytes another one since. */
+  revNow(rev: string): () => string {
+    const { generation } = this
+    return () => (this.generation === generation && !this.whole ? (this.baseRev ?? rev) : rev)
+  }
+
   /** Ranges of [start, end), cut at blocks, of which no bytes of the base are here. `start` is the begin of a block. */
   lacking(start: number, end: number): [number, number][] {
     const runs: [number, number][] = []

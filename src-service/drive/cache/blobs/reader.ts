@@ -151,7 +151,7 @@ export class Reader {
     await budget.take(end - start, 'reader')
     try {
       let at = targetOffset
-      for await (const chunk of context.host.readRemote(blob.node, start, end, rev, 'reader', signal)) {
+      for await (const chunk of context.host.readRemote(blob.node, start, end, blob.revNow(rev), 'reader', signal)) {
         if (at + chunk.length > targetOffset + end - start)
           throw new CloudError('garbage', 'the provider sent more bytes than were asked for')
         target.set(chunk, at)

@@ -1,5 +1,6 @@
 import { pause } from '../../../common/clock.ts'
 import { CloudError, isUnknown } from '../../../common/errors.ts'
+import { keyOf } from '../places.ts'
 import type { Listings } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import { isFolder, rootNode } from '../tree.ts'
@@ -94,13 +95,16 @@ class FolderListings implements Listings {
       return
     }
     const known = places.placeOfNode(node)
-    if (known === undefined) return
+    if (known === undefined || places.isMoving(node)) return
     const entry = await this.#asking(connector.stat(known.place, 'any', signal))
     if (entry !== null && entry.rev === known.row.rev) return
     const superseded = database.transaction(() => {
       const row = tree.remote(known.row.id)
       const name = row === undefined ? undefined : tree.nameOfRemote(row.id)
       if (row === undefined || name === undefined || row.rev !== known.row.rev || this.#takeIn.isBusy(name)) return false
+      // What went elsewhere meanwhile, or is on its way, was asked for where it is not.
+      const now = places.placeOfNode(node)
+      if (now === undefined || keyOf(now.place) !== keyOf(known.place) || places.isMoving(node)) return false
       if (entry === null) this.#takeIn.remove(name, row)
       else if (entry.type === 'folder') return true
       else this.#takeIn.newVersion(name, row, entry)

@@ -16,6 +16,9 @@ export type RemovalDecision =
 
 /** Milliseconds between two looks whether a file is still open. */
 const openWaitMs = 1000
+/** Part of the cache that an open file may take which is about to be replaced at the provider. */
+const mostKept = 1 / 4
+const triesForRoom = 4
 
 /** What is to be done about an object that no name stands for any more. */
 export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecision {
@@ -38,10 +41,29 @@ export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecis
   return { kind: 'remove', row, place }
 }
 
-/** A program has the file open whose last name it removed, and not all of it is here. */
+/**
+ * A program has the file open whose last name it removed, and not all of it is here. The object may be a version before the
+ * file's own, which changes were made to, or one that a move of unknown outcome went to.
+ */
 function isStillRead({ tree, contents, mayBeOpen }: QueueParts, row: RemoteRow): boolean {
-  if (tree.node(row.node)?.content !== row.content || tree.hasName(row.node) || contents.isWhole(row.node)) return false
+  if (tree.node(row.node) === undefined || tree.hasName(row.node) || contents.isWhole(row.node)) return false
   return mayBeOpen(row.node)
+}
+
+/**
+ * Before an object is replaced that a program still has open: what is not here of it is fetched, if that is a small part of
+ * the cache, and there is room for it after a few tries. What replaces it does not wait longer than that.
+ */
+export async function keepReadable(parts: QueueParts, queued: QueueRow, over: RemoteRow, step: StepContext): Promise<void> {
+  const { contents } = parts
+  if (!isStillRead(parts, over) || over.size > contents.usage().limit * mostKept) return
+  try {
+    await contents.fetchAll(over.node, step.signal)
+  } catch (caught) {
+    const error = CloudError.from(caught)
+    const isGone = error.kind === 'conflict' || error.kind === 'not-found' || error.kind === 'stale'
+    if (!isGone && !(error.kind === 'no-space' && queued.tries >= triesForRoom)) throw error
+  }
 }
 
 /** A name of ours is at this place and will overwrite the object: there is no moment without one of both. */
@@ -68,7 +90,8 @@ export async function removeStep(
   const unsettled = queued.sent !== 0 || (!isFolder && row.content === 0)
   // What replaces a version that is gone is refused, where the provider checks that.
   let mayCome = unsettled && (isFolder || row.content === 0 || conditionalWrite !== 'server')
-  // A removal that was not answered may come too, and would take what is made at the place until then.
+  // A removal that was not answered may come too, and would take what is made at the place until then: also where the provider
+  // checks the version, for the same bytes may be put there again.
   const mayRemove = late.mayCome(row.id)
   let { rev } = row
   if (!isFolder && (unsettled || conditionalRemove === 'none')) {
@@ -78,7 +101,7 @@ export async function removeStep(
     mayCome &&= entry.rev === row.rev
     rev = entry.rev
   }
-  if (!mayRemove && (isFolder || conditionalRemove !== 'server')) {
+  if (!mayRemove) {
     parts.database.transaction(() => parts.rows.workingOn(queued.id, row.id))
     step.claim(row.id)
   }

@@ -7,7 +7,7 @@ import { copyStep, moveAsideStep, moveStep } from './move-step.ts'
 import { probeStep } from './probe-step.ts'
 import { again, type QueueParts, type StepContext, type StepResult } from './queue-parts.ts'
 import type { QueueRow } from './queue-rows.ts'
-import { keepFolderStep, type RemovalDecision, removeStep } from './remove-step.ts'
+import { keepFolderStep, keepReadable, type RemovalDecision, removeStep } from './remove-step.ts'
 import { uploadStep } from './upload-step.ts'
 
 /** What one row of the queue does next at the provider. */
@@ -42,6 +42,7 @@ async function nameStep(
   decision: Decision,
   step: StepContext,
 ): Promise<StepResult> {
+  if ('over' in decision && decision.over !== null) await keepReadable(parts, row, decision.over, step)
   switch (decision.kind) {
     case 'probe':
       return probeStep(parts, row, step)
