@@ -24,7 +24,8 @@ afterEach(async () => {
 
 function opened(options: Readonly<Record<string, OptionValue>>, secrets: Readonly<Record<string, string>> = {}): OpenConnector {
   const connector = openConnector('s3', {
-    settings: { options, secret: (name) => secrets[name] },
+    // As the service hands it over: its environment by `env:NAME`.
+    settings: { options, secret: (name) => (name.startsWith('env:') ? process.env[name.slice(4)] : secrets[name]) },
     remoteRoot: '',
     log: () => undefined,
   })

@@ -27,6 +27,8 @@ export interface AccountRules {
   ): WholeAccount
   /** Options as the connector sees them. */
   withDefaults(type: string, options: Options): Options
+  /** Variables of the service's environment that an account with these options makes use of. */
+  environmentOf(type: string, options: Options): readonly string[]
 }
 
 export interface WholeAccount {
@@ -83,6 +85,11 @@ export function createAccountRules(descriptors: readonly Descriptor[]): AccountR
     },
 
     withDefaults: (type, options) => effective(descriptorOf(type), options),
+
+    environmentOf: (type, options) =>
+      Object.entries(descriptorOf(type).options.properties).flatMap(([name, { environment = [] }]) =>
+        options[name] === undefined ? [] : environment,
+      ),
   }
 }
 

@@ -7,7 +7,7 @@ export interface Account {
   readonly type: string
   /** With the schema's defaults filled in. */
   readonly options: Options
-  /** By option name; only those that are stored. */
+  /** By option name, only those that are stored; and by `env:NAME` what the options make use of in the service's environment. */
   readonly secrets: Readonly<Record<string, Secret>>
 }
 

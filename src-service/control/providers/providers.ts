@@ -1,7 +1,7 @@
 import type { CapabilityCheck } from '../../common/drive-state.ts'
 import { CloudError } from '../../common/errors.ts'
 import { newId } from '../../common/ids.ts'
-import type { Secret } from '../../common/secret.ts'
+import { Secret } from '../../common/secret.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { checkName } from '../store/names.ts'
@@ -114,7 +114,18 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
     const values: Record<string, Secret> = {}
     for (const [name, reference] of Object.entries(record.secretRefs))
       values[name] = await (isReference(reference) ? resolveReference(reference, process.env) : from.get(reference))
-    return { type: record.type, options: rules.withDefaults(record.type, record.options), secrets: values }
+    return accountWith(record.type, record.options, values)
+  }
+
+  /** With its defaults, and with what its options make use of in the service's environment. */
+  function accountWith(type: string, given: Options, values: Readonly<Record<string, Secret>>): Account {
+    const options = rules.withDefaults(type, given)
+    const surroundings: Record<string, Secret> = {}
+    for (const name of rules.environmentOf(type, options)) {
+      const value = process.env[name] ?? ''
+      if (value !== '') surroundings[`env:${name}`] = new Secret(value)
+    }
+    return { type, options, secrets: { ...values, ...surroundings } }
   }
 
   /** Stores new values, then calls `save` with their references; if that fails they are forgotten again. */
@@ -141,7 +152,7 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
     create: async (draft, request, test, signal) => {
       checkName('provider', draft.name)
       const { options, secrets: given } = rules.checkNew(draft)
-      if (test) await prober.probe({ type: draft.type, options: rules.withDefaults(draft.type, options), secrets: given }, '', signal)
+      if (test) await prober.probe(accountWith(draft.type, options, given), '', signal)
       return inTurn(async () => {
         const id = newId()
         const made = await withSecrets(id, given, async (secretRefs) =>

@@ -252,6 +252,11 @@ export interface OptionSchema {
   readonly requiredUnless?: readonly string[]
   /** Only an administrator may set it (local folders, TLS checks off …). */
   readonly trusted?: true
+  /**
+   * Variables of the service's environment that the option makes use of. A worker's own environment has none of them: the worker of an
+   * account with the option gets them with the account's secrets, each under `env:NAME`.
+   */
+  readonly environment?: readonly string[]
   /** Shown under "Advanced". */
   readonly advanced?: true
   /** A change of this option changes where secrets are sent: they must be given again. */

@@ -105,7 +105,7 @@ function validatorOf(descriptor: Descriptor): ValidateFunction {
   let validate = compiled.get(descriptor)
   if (!validate) {
     const ajv = new Ajv2020({ allErrors: true, coerceTypes: true })
-    ajv.addVocabulary(['secret', 'trusted', 'advanced', 'destination', 'exposes', 'place', 'requiredUnless'])
+    ajv.addVocabulary(['secret', 'trusted', 'environment', 'advanced', 'destination', 'exposes', 'place', 'requiredUnless'])
     ajv.addFormat('uri', (text) => URL.canParse(text))
     ajv.addFormat('path', /^\//)
     ajv.addFormat('host', /^[A-Za-z0-9.:_-]+$/)

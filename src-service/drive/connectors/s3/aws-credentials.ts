@@ -1,8 +1,10 @@
 /** Credentials from AWS's sources and from assumed roles. Their SDK is large: it is loaded when the first request needs it. */
 import type { fromEnv } from '@aws-sdk/credential-providers'
 import { CloudError } from '../../../common/errors.ts'
+import { ambientVariables } from './ambient-sources.ts'
 import type { AmbientSource } from './ambient-sources.ts'
 import type { LoadedCredentials } from './credentials.ts'
+import { refusePrograms } from './profile-programs.ts'
 import type { Credentials } from './sign-v4.ts'
 
 type IdentityProvider = () => Promise<Identity>
@@ -25,9 +27,31 @@ const sdk = () => import('@aws-sdk/credential-providers')
 /** Metadata services are on this machine or do not exist. */
 const metadata = { timeout: 2000, maxRetries: 2 }
 
-/** @param profile of the shared configuration files; undefined = AWS_PROFILE or `default` */
-export async function loadAmbient(source: AmbientSource, profile: string | undefined, sts: Sts): Promise<LoadedCredentials> {
-  return await load(await providerOf(source, profile, sts), 'No credentials were found there: check the option credentials.')
+export interface Surroundings {
+  /** Of the shared configuration files; undefined = AWS_PROFILE or `default`. */
+  readonly profile: string | undefined
+  readonly sts: Sts
+  /** Of the service's environment, which this process has none of. */
+  readonly variable: (name: string) => string | undefined
+}
+
+/** @throws CloudError `sign-in` (RUNS_A_PROGRAM) for a profile that names a program to run */
+export async function loadAmbient(source: AmbientSource, surroundings: Surroundings): Promise<LoadedCredentials> {
+  takeOn(surroundings.variable)
+  if (source === 'profile' || source === 'chain') await refusePrograms(surroundings.profile ?? process.env['AWS_PROFILE'] ?? 'default')
+  return await load(await providerOf(source, surroundings), 'No credentials were found there: check the option credentials.')
+}
+
+/**
+ * The SDK looks nowhere but in this process's environment. What is set here is not seen in /proc, which shows what the process was
+ * started with, and is the same for every account: it is the service's.
+ */
+function takeOn(variable: Surroundings['variable']): void {
+  for (const name of ambientVariables) {
+    const value = variable(name)
+    if (value === undefined) Reflect.deleteProperty(process.env, name)
+    else process.env[name] = value
+  }
 }
 
 /** @param own whose rights the role is assumed with */
@@ -46,7 +70,7 @@ export async function loadAssumedRole(role: AssumedRole, own: () => Promise<Cred
   return await load(provider, "The role cannot be assumed: check roleArn, externalId and the role's trust policy.")
 }
 
-async function providerOf(source: AmbientSource, profile: string | undefined, sts: Sts): Promise<IdentityProvider> {
+async function providerOf(source: AmbientSource, { profile, sts }: Surroundings): Promise<IdentityProvider> {
   const { fromNodeProviderChain, fromEnv: fromEnvironment, fromIni, fromTokenFile, fromHttp, fromInstanceMetadata } = await sdk()
   const named = profile === undefined ? {} : { profile }
   switch (source) {

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../connector.ts'
-import { ambientSources } from './ambient-sources.ts'
+import { ambientSources, ambientVariables } from './ambient-sources.ts'
 import { defaultPreset, s3Presets } from './dialects.ts'
 
 export const defaultPartSize = 8 * 2 ** 20
@@ -89,6 +89,7 @@ export const s3Descriptor: Descriptor = {
           "In place of keys: those that the service's own surroundings give it. `chain` asks all of them in AWS's order, the others ask one.",
         enum: ambientSources,
         trusted: true,
+        environment: ambientVariables,
         advanced: true,
       },
       profile: {

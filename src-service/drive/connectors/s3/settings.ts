@@ -77,7 +77,10 @@ function credentialSource(settings: ConnectorSettings, region: string): Credenti
   const sts = { region, endpoint: text(options['stsEndpoint']) }
   const ambient = ambientSources.find((source) => source === options['credentials'])
   const roleArn = text(options['roleArn'])
-  const own = ambient === undefined ? null : () => loadAmbient(ambient, text(options['profile']), sts)
+  const own =
+    ambient === undefined
+      ? null
+      : () => loadAmbient(ambient, { profile: text(options['profile']), sts, variable: (name) => settings.secret(`env:${name}`) })
   if (roleArn === undefined) return own === null ? fixedCredentials(() => keysOf(settings)) : new RenewedCredentials(own)
   const role = {
     ...sts,
