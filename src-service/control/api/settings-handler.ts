@@ -11,7 +11,7 @@ export interface SettingsParts {
   /** Values that the running service was started with, by name. */
   readonly started: ReadonlyMap<string, string>
   /** Names of those that a configuration file sets. */
-  readonly managed: () => ReadonlySet<string>
+  readonly managed: () => Promise<ReadonlySet<string>>
 }
 
 /** SettingsService in terms of the registry of settings. */
@@ -26,7 +26,7 @@ export function settingsHandler({ table, started, managed }: SettingsParts): Ser
       defaultValue: setting.default,
       isSet: found !== null,
       restartNeeded: !atOnce && started.get(name) !== value,
-      managedByFile: managed().has(name),
+      managedByFile: (await managed()).has(name),
       schema: schema as JsonObject,
     }
   }
@@ -35,7 +35,7 @@ export function settingsHandler({ table, started, managed }: SettingsParts): Ser
   async function change(name: string, value: string | null, etag: string) {
     const setting = settingNamed(name)
     if (value !== null) setting.check(value)
-    if (managed().has(name)) {
+    if ((await managed()).has(name)) {
       const hint = 'Change it there.'
       throw new CloudError('read-only', `the setting '${name}' is kept in a configuration file`, { code: 'MANAGED_ELSEWHERE', hint })
     }

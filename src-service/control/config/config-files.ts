@@ -30,6 +30,8 @@ export async function convergeTo(path: string, configuration: Configuration, log
   } catch (caught) {
     const { message, hint } = CloudError.from(caught)
     const text = `the configuration ${path} was not applied: ${message}${hint === undefined ? '' : `. ${hint}`}`
+    // An alert that is open already tells nobody again, the log does.
+    log.write('error', text)
     alerts.raise({ severity: 'error', mountId: '', reason: 'configuration-invalid', message: text })
     return false
   }

@@ -23,8 +23,8 @@ export interface Configuration {
   write(passphrase: Secret | null): Promise<string>
   /** Makes the configuration what the texts say together, all of it or nothing. */
   read(texts: readonly ConfigText[], wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
-  /** Names of the settings that the configuration files of this service set. */
-  settingsOfFiles(): ReadonlySet<string>
+  /** Names of the settings that the configuration files last applied set. */
+  settingsOfFiles(): Promise<ReadonlySet<string>>
 }
 
 /** A text of a configuration, and what to call it where it is wrong ('' = nothing). */
@@ -58,9 +58,18 @@ export interface ConfigurationParts {
   readonly around: Pick<MountSurroundings, 'places' | 'hints'>
 }
 
+/**
+ * Kept among the settings, though it is none that anybody sets: after a start with a file that is wrong what was applied last still
+ * belongs to it.
+ */
+const settingsOfFilesKey = 'settingsOfFiles'
+
 export function createConfiguration({ store, providers, secrets, mounts, descriptors, around }: ConfigurationParts): Configuration {
   const accounts = createAccountRules(descriptors)
-  let settingsOfFiles: ReadonlySet<string> = new Set()
+
+  async function settingsOfFiles(): Promise<ReadonlySet<string>> {
+    return new Set((await store.settings.get(settingsOfFilesKey))?.split(' '))
+  }
 
   async function state(): Promise<ConfigState> {
     const set: Record<string, string> = {}
@@ -83,9 +92,9 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
     return { sealing: sealer.sealing, values }
   }
 
-  async function apply(plan: Plan, sealer: Sealer | null, signal: AbortSignal): Promise<void> {
+  async function apply(plan: Plan, changed: Readonly<Record<string, string>>, sealer: Sealer | null, signal: AbortSignal): Promise<void> {
     const wanted = plan.providers.map((provider) => ({ ...provider, secrets: valuesOf(provider.wanted.name, provider.secrets, sealer) }))
-    const { removeProviders, mounts: mountChanges, settings: changed } = plan.change
+    const { removeProviders, mounts: mountChanges } = plan.change
     await providers.replace(wanted, removeProviders, (providerChanges) =>
       mounts.reconfigure(
         mountChanges,
@@ -108,13 +117,17 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
       // A wrong passphrase is found before anything changes.
       for (const { wanted, secrets: given } of plan.providers) valuesOf(wanted.name, given, sealer)
-      if (manager === 'api') refuseManaged(plan, settingsOfFiles)
-      if (!dryRun && plan.changes.length > 0) await apply(plan, sealer, signal)
-      if (!dryRun && manager === 'file') settingsOfFiles = new Set(Object.keys(document.settings))
+      const managed = await settingsOfFiles()
+      if (manager === 'api') refuseManaged(plan, managed)
+      const settings = { ...plan.change.settings }
+      const names = Object.keys(document.settings).sort().join(' ')
+      const managesOthers = manager === 'file' && names !== [...managed].sort().join(' ')
+      if (managesOthers) settings[settingsOfFilesKey] = names
+      if (!dryRun && (managesOthers || plan.changes.length > 0)) await apply(plan, settings, sealer, signal)
       return { changes: plan.changes, warnings: plan.warnings }
     },
 
-    settingsOfFiles: () => settingsOfFiles,
+    settingsOfFiles,
   }
 }
 

@@ -1,0 +1,149 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, it, vi } from 'vitest'
+import { Installation } from '../support/installation.ts'
+
+/** A folder of files as the truth: what belongs to them stays theirs when they become wrong, also over a start. */
+
+const program = join(import.meta.dirname, '../../bin/cloudmoor-service')
+
+let here: Installation
+let service: ChildProcess
+let folder: string
+
+afterEach(async () => {
+  await here.attempt(['service', 'stop', '--timeout', '0'])
+  await here.killAll()
+  await here[Symbol.asyncDispose]()
+})
+
+async function begin(texts: Readonly<Record<string, string>>): Promise<void> {
+  here = await Installation.create()
+  folder = join(here.folder, 'conf')
+  await mkdir(folder)
+  await give(texts)
+  await start()
+}
+
+async function give(texts: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text)
+}
+
+async function start(): Promise<void> {
+  service = spawn(program, ['--config', folder], { env: here.env, stdio: 'ignore' })
+  await until(async () => expect((await here.attempt(['service', 'status'])).code).toBe(0))
+}
+
+async function restart(): Promise<void> {
+  const ended = once(service, 'exit')
+  await here.cloudmoor(['service', 'stop', '--timeout', '0'])
+  await ended
+  await start()
+}
+
+const until = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 20_000, interval: 200 })
+const exported = () => here.cloudmoor(['config', 'export'])
+
+interface AlertJson {
+  readonly reason: string
+  readonly message: string
+}
+const alerts = async () => JSON.parse(await here.cloudmoor(['alerts', 'list', '--json'])) as readonly AlertJson[]
+const wrongFile = async () => (await alerts()).filter(({ reason }) => reason === 'configuration-invalid')
+
+async function refused(...args: readonly string[]): Promise<void> {
+  const outcome = await here.attempt(args)
+  expect([args, outcome.code === 0, outcome.stderr]).toEqual([args, false, expect.stringContaining('configuration file')])
+}
+
+/** Everything that came from the files, one way after the other. */
+async function belongsToFiles(): Promise<void> {
+  await refused('settings', 'set', 'auditDays', '3')
+  await refused('settings', 'reset', 'auditDays')
+  await refused('config', 'set', 'cloud', '--name', 'other')
+  await refused('config', 'remove', 'cloud')
+  await refused('mount', 'set', 'drive', '--path', join(here.folder, 'other'))
+  await refused('mount', 'remove', 'drive')
+  const text = join(here.folder, 'edited.yaml')
+  await writeFile(text, (await exported()).replace("auditDays: '7'", "auditDays: '8'"))
+  await refused('config', 'import', text)
+}
+
+const accounts = (name: string) => `version: 1
+settings: { auditDays: '7' }
+providers:
+  - name: ${name}
+    id: abcdefghjkmnpqrs
+    type: s3
+    options: { endpoint: 'http://127.0.0.1:9', accessKeyId: AK }
+    secrets: { secretAccessKey: '\${CLOUDMOOR_TEST_KEY}' }
+`
+const mounts = (name: string, account: string) =>
+  `version: 1\nmounts:\n  - { name: ${name}, id: bbcdefghjkmnpqrs, provider: ${account}, path: ${here.folder}/mnt, enabled: false }\n`
+
+it('a file that becomes wrong changes nothing, also over a start; an alert says where, until it is right again', {
+  timeout: 120_000,
+}, async () => {
+  await begin({ 'a.yaml': accounts('cloud') })
+  await give({ 'b.yml': mounts('drive', 'cloud') })
+  service.kill('SIGHUP')
+  await until(async () => expect(await exported()).toContain('name: drive'))
+  const before = await exported()
+  // A reference is stored and exported as one.
+  expect(before).toContain('secretAccessKey: ${CLOUDMOOR_TEST_KEY}')
+  await belongsToFiles()
+  expect(await alerts()).toEqual([])
+
+  await give({ 'b.yml': 'version: 1\nmounts: [' })
+  service.kill('SIGHUP')
+  await until(async () => expect(await wrongFile()).toHaveLength(1))
+  expect((await wrongFile())[0]?.message).toMatch(/b\.yml: line 2/)
+  expect(await exported()).toBe(before)
+
+  await restart()
+  await until(async () => expect(await wrongFile()).toHaveLength(1))
+  expect(await exported()).toBe(before)
+  await belongsToFiles()
+  expect(await exported()).toBe(before)
+
+  // Neither is a folder that is gone, or a file that anybody may write to.
+  await rm(join(folder, 'b.yml'))
+  await give({ 'b.yml': mounts('drive', 'cloud') })
+  await chmod(join(folder, 'b.yml'), 0o666)
+  service.kill('SIGHUP')
+  await until(async () => expect((await wrongFile()).map(({ message }) => message).join()).toContain('b.yml can be written by every user'))
+  expect(await here.cloudmoor(['logs', '--level', 'error', '-n', '5'])).toContain('b.yml can be written by every user')
+  expect(await exported()).toBe(before)
+
+  await chmod(join(folder, 'b.yml'), 0o644)
+  service.kill('SIGHUP')
+  await until(async () => expect(await alerts()).toEqual([]))
+  expect(await exported()).toBe(before)
+})
+
+it('a new name of an entry with its id is the same account and mount', { timeout: 60_000 }, async () => {
+  await begin({ 'a.yaml': accounts('cloud') })
+  await give({ 'b.yml': mounts('drive', 'cloud') })
+  service.kill('SIGHUP')
+  await until(async () => expect(await exported()).toContain('name: drive'))
+  await give({ 'a.yaml': accounts('sky'), 'b.yml': mounts('files', 'sky') })
+  service.kill('SIGHUP')
+  await until(async () => expect(await exported()).toContain('name: files'))
+  const changes = (await here.cloudmoor(['logs', '--json', '-n', '1000'])).split('\n').filter((line) => line.includes('configuration: '))
+  expect(changes.filter((line) => line.includes('remove'))).toEqual([])
+  expect(changes.filter((line) => line.includes('update mount'))).toHaveLength(1)
+  const listed = JSON.parse(await here.cloudmoor(['mount', 'list', '--json'])) as readonly { readonly id: string; readonly name: string }[]
+  expect(listed).toMatchObject([{ id: 'bbcdefghjkmnpqrs', name: 'files' }])
+})
+
+it('what nobody names any more in the files is free again', { timeout: 60_000 }, async () => {
+  await begin({ 'a.yaml': accounts('cloud') })
+  await until(async () => expect(await exported()).toContain('name: cloud'))
+  await refused('settings', 'set', 'auditDays', '3')
+  await give({ 'a.yaml': accounts('cloud').replace("settings: { auditDays: '7' }\n", '') })
+  service.kill('SIGHUP')
+  await until(async () => expect((await here.attempt(['settings', 'set', 'auditDays', '3'])).code).toBe(0))
+})
