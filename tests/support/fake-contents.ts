@@ -20,7 +20,7 @@ export interface FakeContentsHost {
   readonly tree: Tree
   readonly disk: FakeDisk
   readonly host: Pick<ContentsHost, 'dirtied' | 'readRemote' | 'remoteVersion'>
-  /** Milliseconds since 1970. */
+  /** Milliseconds, of a clock that only grows. */
   now(): number
 }
 

@@ -3,10 +3,11 @@ import type { Clock } from '../../src-service/common/clock.ts'
 /** Time that passes only when a test says so. */
 export class ManualClock implements Clock {
   #now = Date.now()
+  #set = 0
   #tasks: { at: number; work: () => void }[] = []
 
   now(): number {
-    return this.#now
+    return this.#now + this.#set
   }
 
   monotonic(): number {
@@ -19,6 +20,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#tasks = this.#tasks.filter((one) => one !== task)
     }
+  }
+
+  /** Somebody sets the clock of the machine by so much, forth or (negative) back; no time passes. */
+  jump(milliseconds: number): void {
+    this.#set += milliseconds
   }
 
   /** Lets so much time pass; what it starts gets some turns of the event loop. */

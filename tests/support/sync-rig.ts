@@ -128,7 +128,7 @@ export class SyncRig extends Programs {
     })
     const contents = this.#realContents
       ? await this.#openReal(database, host, dead)
-      : new FakeContents({ tree, disk: this.#disk, now: () => clock.now(), host })
+      : new FakeContents({ tree, disk: this.#disk, now: () => clock.monotonic(), host })
     const parts: SyncParts = {
       tree,
       database,

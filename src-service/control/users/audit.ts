@@ -64,7 +64,7 @@ export async function openAudit({ table, key, clock, log, keptDays, onWritable =
   function append(fact: AuditFact, times: number): Promise<void> {
     return inTurn(async () => {
       const at = clock.now()
-      const opened = segment === null || at - segment.openedAt >= dayMs ? openSegment(at) : null
+      const opened = segment === null || Math.abs(at - segment.openedAt) >= dayMs ? openSegment(at) : null
       const unsealed = { ...fact, sequence: (last?.sequence ?? 0) + 1, segment: (opened ?? segment)?.number ?? 1, at, times }
       const line: AuditRecord = { ...unsealed, mac: seal(key, last?.mac ?? '', unsealed) }
       await table.append(line, opened)

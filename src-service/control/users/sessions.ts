@@ -31,16 +31,17 @@ export interface OpenedSession {
   readonly cookie: Secret
 }
 
+// A clock that is set back must not lengthen these: a time that lies as far ahead is over too.
 const codeLifeMs = 60_000
+const idleMs = 3600 * 1000
 const maxCodes = 100
 const absoluteMs = 12 * 3600 * 1000
-const idleMs = 3600 * 1000
 const useMs = 60_000
 const secretLength = 43
 
 export function createSessions(table: SessionTable, users: UserTable, live: LiveLogins, clock: Clock): Sessions {
   /** By hash. In memory only: who restarts the service asks for another. */
-  const codes = new Map<string, { readonly principal: Principal; readonly expiresAt: number }>()
+  const codes = new Map<string, { readonly principal: Principal; readonly madeAt: number }>()
 
   async function open(principal: string, role: Role, userId: string, address: string): Promise<OpenedSession> {
     const cookie = newCode(secretLength)
@@ -73,20 +74,19 @@ export function createSessions(table: SessionTable, users: UserTable, live: Live
 
     newCode: (principal) => {
       const now = clock.now()
-      for (const [hash, { expiresAt }] of codes) if (expiresAt <= now) codes.delete(hash)
+      for (const [hash, { madeAt }] of codes) if (Math.abs(now - madeAt) >= codeLifeMs) codes.delete(hash)
       const oldest = [...codes.keys()][0]
       if (codes.size >= maxCodes && oldest !== undefined) codes.delete(oldest)
       const code = newCode(codeLength)
-      const expiresAt = now + codeLifeMs
-      codes.set(hashOf(code), { principal, expiresAt })
-      return { code, expiresAt }
+      codes.set(hashOf(code), { principal, madeAt: now })
+      return { code, expiresAt: now + codeLifeMs }
     },
 
     openWithCode: async (code, address) => {
       const hash = hashOf(code)
       const found = codes.get(hash)
       codes.delete(hash)
-      if (found === undefined || found.expiresAt <= clock.now()) throw loginNeeded('this code was used, or is over')
+      if (found === undefined || Math.abs(clock.now() - found.madeAt) >= codeLifeMs) throw loginNeeded('this code was used, or is over')
       return open(found.principal.name, found.principal.role, '', address)
     },
 
@@ -101,14 +101,14 @@ export function createSessions(table: SessionTable, users: UserTable, live: Live
       const ended = live.signalOf(hash)
       const session = await table.findByHash(hash)
       const now = clock.now()
-      const over = session === null || session.expiresAt <= now || now - session.lastUsedAt > idleMs
+      const over = session === null || session.expiresAt <= now || Math.abs(now - session.lastUsedAt) > idleMs
       const principal = over ? null : await principalOf(session, address, ended)
       if (session === null || principal === null) {
         live.end(hash)
         throw loginNeeded()
       }
       live.keep(hash, session.expiresAt)
-      if (now - session.lastUsedAt >= useMs) void table.used(session.id, now).catch(() => {})
+      if (Math.abs(now - session.lastUsedAt) >= useMs) void table.used(session.id, now).catch(() => {})
       return principal
     },
 

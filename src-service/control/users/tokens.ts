@@ -73,7 +73,8 @@ export function createTokens(table: TokenTable, live: LiveLogins, clock: Clock):
       }
       live.keep(hash, token.expiresAt)
       // That it was used may go unwritten on a full disk; it must not hold up the call.
-      if (now - token.lastUsedAt >= useMs || token.lastUsedFrom !== address) void table.used(token.id, now, address).catch(() => {})
+      if (Math.abs(now - token.lastUsedAt) >= useMs || token.lastUsedFrom !== address)
+        void table.used(token.id, now, address).catch(() => {})
       return { name: `token:${token.name}`, role: token.role, scope: token.scope, origin: address, ended }
     },
   }

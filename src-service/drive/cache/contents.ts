@@ -56,7 +56,7 @@ export interface Contents {
   uploaded(node: number, content: number, rev: string): void
   /** Inside a transaction: our own change at the provider (attributes, move) gave the same bytes the version `rev`. */
   revised(node: number, rev: string): void
-  /** ms since 1970 of the last WRITE to this node in this process; 0 = none. */
+  /** Milliseconds, by the clock that only grows, of the last WRITE to this node in this process; 0 = none. */
   lastWrite(node: number): number
 
   /** Removes clean local bytes of a node that is not open. Returns the bytes freed. */

@@ -132,4 +132,13 @@ describe('whether the provider can be reached', () => {
     await clock.advance(3_600_001)
     expect(way.throttledUntil()).toBe(0)
   })
+
+  test('takes as long when the clock is set back meanwhile', async () => {
+    way.failed(new CloudError('throttled', 'slow down', { retryAfterMs: 60_000 }))
+    clock.jump(-3_600_000)
+    await clock.advance(59_000)
+    expect(way.throttledUntil()).toBeGreaterThan(0)
+    await clock.advance(1001)
+    expect([way.throttledUntil(), way.conditions()]).toEqual([0, []])
+  })
 })

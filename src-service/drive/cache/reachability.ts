@@ -34,6 +34,8 @@ export class Reachability {
   readonly #ended = new AbortController()
   #way: Way = { kind: 'open' }
   #throttledUntil = 0
+  /** The same by the clock that only grows: the other one may be set back. */
+  #throttleEnd = 0
   #probe: Promise<void> | null = null
   #cancelTimer: (() => void) | null = null
 
@@ -61,7 +63,7 @@ export class Reachability {
 
   /** Milliseconds since 1970 until which the provider wants to be left alone; 0 = it does not. */
   throttledUntil(): number {
-    return this.#throttledUntil > this.#clock.now() ? this.#throttledUntil : 0
+    return this.#throttleEnd > this.#clock.monotonic() ? this.#throttledUntil : 0
   }
 
   /** Called with every error of a call to the provider. */
@@ -84,11 +86,13 @@ export class Reachability {
 
   /** The provider wants to be left alone for so many milliseconds. */
   throttled(milliseconds: number): void {
-    const until = this.#clock.now() + Math.min(milliseconds, longestThrottle)
-    if (until <= this.#throttledUntil) return
-    this.#throttledUntil = until
+    const wait = Math.min(milliseconds, longestThrottle)
+    const end = this.#clock.monotonic() + wait
+    if (end <= this.#throttleEnd) return
+    this.#throttleEnd = end
+    this.#throttledUntil = this.#clock.now() + wait
     this.#changed()
-    this.#clock.after(until - this.#clock.now(), () => {
+    this.#clock.after(wait, () => {
       this.#changed()
     })
   }
@@ -105,7 +109,7 @@ export class Reachability {
 
   /** Probes now: secrets were given, or somebody asks. */
   retry(): void {
-    this.#throttledUntil = 0
+    this.#throttleEnd = 0
     if (this.#way.kind === 'closed') void this.#probeOnce()
   }
 

@@ -54,7 +54,7 @@ export class BlobTable {
   /** Lets go of what nobody uses. @param busy what must stay all the same */
   trim(busy: (blob: LocalBlob) => boolean, dropped: (blob: LocalBlob) => void): void {
     if (this.#blobs.size <= keepAtMost) return
-    const quietBefore = this.#context.clock.now() - quietMs
+    const quietBefore = this.#context.clock.monotonic() - quietMs
     for (const blob of this.#blobs.values()) {
       if (blob.lastWrite > quietBefore || !this.#idle(blob) || busy(blob)) continue
       this.#blobs.delete(blob.node)

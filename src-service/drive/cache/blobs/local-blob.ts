@@ -79,6 +79,7 @@ export class LocalBlob {
   writers = 0
   /** Descriptors given to the kernel, open until the last release. */
   readonly backing: number[] = []
+  /** By the clock that only grows. */
   lastWrite = 0
   usedAt = 0
   /** `usedAt` that the row has. */

@@ -194,8 +194,8 @@ export class Writer {
 
   #touched(blob: LocalBlob): void {
     const { context, fetcher, filler, onChanged } = this.#parts
-    blob.lastWrite = context.clock.now()
-    blob.usedAt = blob.lastWrite
+    blob.lastWrite = context.clock.monotonic()
+    blob.usedAt = context.clock.now()
     if (!blob.whole && !fetcher.completed(blob)) filler.fill(blob)
     onChanged(blob)
     context.host.dirtied(blob.node, false)

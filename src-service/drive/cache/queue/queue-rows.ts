@@ -1,3 +1,4 @@
+import type { Clock } from '../../../common/clock.ts'
 import type { DriveDatabase } from '../database.ts'
 
 export interface QueueRow {
@@ -33,10 +34,15 @@ export interface Sent {
 
 /** `not_before` of a row that waits for something else to happen first. */
 export const untilWoken = 2 ** 52
+const furthestAhead = 3_700_000
+/** Less is a clock that is kept exact. */
+const setBack = 1000
 
 /** The rows of the queue. All changes run inside a transaction of the caller. */
 export class QueueRows {
   readonly #sql
+  /** How far the time of day was ahead of the time that only grows. */
+  #clockAhead = -Infinity
 
   constructor(database: DriveDatabase) {
     const { sql } = database
@@ -87,6 +93,7 @@ export class QueueRows {
       retry: sql.prepare("UPDATE queue SET not_before = 0, parked = 0, tries = 0, refusals = 0, reason = '' WHERE id = ?"),
       retryAll: sql.prepare('UPDATE queue SET not_before = 0, parked = 0, tries = 0, refusals = 0'),
       clockJumped: sql.prepare('UPDATE queue SET not_before = 0 WHERE not_before > ? AND not_before < ?'),
+      bringForward: sql.prepare('UPDATE queue SET not_before = max(0, not_before - ?) WHERE not_before < ?'),
       counts: sql.prepare<[], { all: number; parked: number }>('SELECT count(*) AS "all", coalesce(sum(parked), 0) AS parked FROM queue'),
       blocked: sql.prepare<[number], { id: number }>('SELECT id FROM queue WHERE parked = 0 AND not_before >= ? LIMIT 1'),
     }
@@ -234,8 +241,16 @@ export class QueueRows {
   }
 
   /** Times further ahead than any wait of ours were made by another clock. */
-  forgetTimesAfter(latest: number): void {
-    this.#sql.clockJumped.run(latest, untilWoken)
+  forgetTimesAhead(now: number): void {
+    this.#sql.clockJumped.run(now + furthestAhead, untilWoken)
+  }
+
+  /** The clock may have been set back: what was to be looked at in a minute does not wait for an hour that was there already. */
+  followClock(clock: Clock): void {
+    const ahead = clock.now() - clock.monotonic()
+    const back = this.#clockAhead - ahead
+    this.#clockAhead = ahead
+    if (back >= setBack) this.#sql.bringForward.run(Math.ceil(back), untilWoken)
   }
 
   counts(): { readonly all: number; readonly parked: number } {

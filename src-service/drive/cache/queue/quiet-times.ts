@@ -24,7 +24,7 @@ export class QuietTimes {
     this.#contents = contents
     this.#clock = clock
     this.#quietMs = quietMs
-    this.#openedAt = clock.now()
+    this.#openedAt = clock.monotonic()
   }
 
   get quietMs(): number {
@@ -32,13 +32,13 @@ export class QuietTimes {
   }
 
   touch(node: number): void {
-    remember(this.#touched, node, this.#clock.now())
+    remember(this.#touched, node, this.#clock.monotonic())
   }
 
-  /** 0 if the file may be uploaded now, else when to ask again. */
+  /** 0 if the file may be uploaded now, else when to ask again: milliseconds since 1970, though the clock may be set meanwhile. */
   until(node: number): number {
     if (this.#urgent.has(node)) return 0
-    const now = this.#clock.now()
+    const now = this.#clock.monotonic()
     const open = this.#contents.writerCount(node) > 0
     if (this.draining > 0 && !open) return 0
     const until = open ? now + Math.max(1000, this.#quietMs) : this.#quietUntil(node)
@@ -46,7 +46,7 @@ export class QuietTimes {
     const since = this.#restlessSince.get(node)
     if (since === undefined) remember(this.#restlessSince, node, now)
     else if (now - since >= longestUnrest) return 0
-    return until
+    return this.#clock.now() + until - now
   }
 
   /** A WRITE stopped an upload of the file. */
@@ -58,7 +58,7 @@ export class QuietTimes {
   needsSnapshot(node: number): boolean {
     if (this.#overtaken.has(node)) return true
     const since = this.#restlessSince.get(node)
-    return since !== undefined && this.#clock.now() - since >= longestUnrest
+    return since !== undefined && this.#clock.monotonic() - since >= longestUnrest
   }
 
   /** The node's upload ended, or the node is gone. */

@@ -23,7 +23,6 @@ const longestSleep = 30_000
 /** Steps in a row that succeed without bringing a row to its end. */
 const mostSteps = 12
 const gatherMs = 20
-const furthestAhead = 3_700_000
 
 export interface RunnerEvents {
   /** A step of a row of this node ended. */
@@ -71,7 +70,7 @@ export class Runner {
     const { database, rows, clock } = this.#parts
     database.transaction(() => {
       rows.wakeAll()
-      rows.forgetTimesAfter(clock.now() + furthestAhead)
+      rows.forgetTimesAhead(clock.now())
     })
     this.wake()
   }
@@ -137,7 +136,8 @@ export class Runner {
 
   /** Returns true if there may be more to look at right away. */
   #lookAtDue(now: number, starts: [QueueRow, Look & { kind: 'start' }][]): boolean {
-    const { rows, connector } = this.#parts
+    const { rows, connector, clock } = this.#parts
+    rows.followClock(clock)
     const most = Math.max(1, Math.min(mostParallel, connector.capabilities.parallelism))
     let left = mostLookedAt
     let offset = 0
@@ -380,7 +380,7 @@ export class Runner {
     const { rows, database } = this.#parts
     const blocked = rows.someBlocked()
     const every = this.running.size === 0 ? sweepEvery : sweepWhileBusyEvery
-    if (blocked && now - this.#sweptAt >= every) {
+    if (blocked && Math.abs(now - this.#sweptAt) >= every) {
       this.#sweptAt = now
       database.transaction(() => rows.wakeAll())
       this.wake()
