@@ -22,7 +22,7 @@ export function addSessionCommands(program: Command, cli: Cli): void {
   program
     .command('ui')
     .option('--print', 'print the address, and open nothing', false)
-    .description('open the web UI; its address works once, within a minute')
+    .description('open the page of the service in the browser (this version has no web UI yet); its address logs in once, within a minute')
     .action((flags: { readonly print: boolean }) => ui(cli, flags.print))
 }
 

@@ -87,6 +87,7 @@ async function allRoutes(): Promise<Route[]> {
     content('GET', 'read-only', null),
     content('HEAD', 'read-only', null),
     content('PUT', 'operator', {}),
+    plain('/', null),
     plain('/api/v1/health', null),
     plain('/readyz', null),
     plain('/openapi.json', 'read-only'),

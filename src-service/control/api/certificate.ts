@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,8 @@ export async function readCertificate(certFile: string, keyFile: string): Promis
   try {
     const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
     // Throws for what is none.
-    fingerprintOf({ cert, key })
+    if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+      throw new CloudError('invalid', `the key ${keyFile} is not its own`)
     return { cert, key }
   } catch (caught) {
     throw new CloudError('invalid', `the certificate ${certFile} cannot be used: ${CloudError.from(caught).message}`, { cause: caught })

@@ -151,6 +151,35 @@ describe('limits', () => {
     expect(performance.now() - began).toBeLessThan(3000)
   })
 
+  it('cut who sends a body too slowly, over HTTP/1.1 and HTTP/2, and nobody else', async () => {
+    const taking: ListenerOptions['handle'] = (request, response) => {
+      request.resume()
+      request.once('end', () => response.end('all of it'))
+    }
+    await open({ limits: { requestMs: 300 }, handle: taking })
+    const slow = await connected()
+    const answer = textOf(slow)
+    slow.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n')
+    const drops = setInterval(() => slow.write('x'), 50)
+    const began = performance.now()
+    expect(await answer).toMatch(/^HTTP\/1.1 408/)
+    clearInterval(drops)
+    expect(performance.now() - began).toBeLessThan(3000)
+    const session = connectHttp2('http://localhost', { createConnection: () => connect(options.socketPath) })
+    session.on('error', () => {})
+    const stream = session.request({ ':path': '/', ':method': 'POST' })
+    stream.on('error', () => {})
+    stream.write('x')
+    await once(stream, 'close')
+    expect(performance.now() - began).toBeLessThan(6000)
+    const whole = session.request({ ':path': '/', ':method': 'POST' })
+    whole.end('x')
+    whole.resume()
+    const [headers] = (await once(whole, 'response')) as [Record<string, unknown>]
+    expect(headers[':status']).toBe(200)
+    session.destroy()
+  })
+
   it('refuse headers that are too large', async () => {
     await open()
     expect(await get('/', { big: 'x'.repeat(20_000) })).toMatch(/^431/)
@@ -233,19 +262,45 @@ describe('the other end', () => {
     expect(await get2('/')).toBe(`local:${ownUid} over 2.0`)
   })
 
+  /** What a program of another user gets to read. */
+  async function readAs(uid: number, gid: number): Promise<string> {
+    const script = `process.setgroups([]); process.setgid(${gid}); process.setuid(${uid})
+      const socket = require('net').connect(${JSON.stringify(options.socketPath)}, () => socket.write('GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'))
+      let got = ''
+      socket.on('data', (chunk) => (got += chunk)).on('error', ({ code }) => (got += code)).on('close', () => console.log(JSON.stringify(got)))`
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [output] = (await once(child.stdout, 'data')) as [Buffer]
+    return JSON.parse(output.toString()) as string
+  }
+
   it.skipIf(native === null || ownUid !== 0)('is sent away when it is another user', async () => {
     await open({ admit })
     // Everything that the file system could refuse is opened: what is left is the check of the peer.
     await chmod(folder, 0o755)
     await chmod(join(folder, 'run'), 0o755)
     await chmod(options.socketPath, 0o666)
-    const script = `process.setgid(65534); process.setuid(65534)
-      const socket = require('net').connect(${JSON.stringify(options.socketPath)}, () => socket.write('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'))
-      let got = ''
-      socket.on('data', (chunk) => (got += chunk)).on('error', () => {}).on('close', () => console.log('got', JSON.stringify(got)))`
-    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const [output] = (await once(child.stdout, 'data')) as [Buffer]
-    expect(output.toString()).toBe('got ""\n')
+    expect(await readAs(65534, 65534)).toMatch(/^(|ECONNRESET|EPIPE)$/)
     expect(await get('/')).toMatch(/^200/)
   })
+
+  it.skipIf(native === null || ownUid !== 0)(
+    'comes in by the group of a system service, with that group’s role; who is not of it does not',
+    async () => {
+      const group = 54_321
+      for (const role of ['operator', 'read-only'] as const) {
+        const byGroup = (socket: Socket) =>
+          principalOfPeer(native?.peerCredentials(descriptorOf(socket)) ?? { uid: -1, gid: -1 }, { ownUid, groupRole: role })
+        const handle: ListenerOptions['handle'] = (_, response, who) => response.end(`${who.name} is ${who.role}`)
+        await open({ admit: byGroup, groupId: group, folderMode: 0o750, handle })
+        await chmod(folder, 0o755)
+        expect((await stat(options.socketPath)).mode & 0o777).toBe(0o660)
+        expect((await stat(join(folder, 'run'))).mode & 0o777).toBe(0o750)
+        expect(await readAs(1234, group)).toContain(`local:1234 is ${role}`)
+        expect(await readAs(1234, 1234)).toBe('EACCES')
+        expect(await get('/')).toContain('local:0 is admin')
+        await listener?.close(0)
+        listener = null
+      }
+    },
+  )
 })

@@ -5,6 +5,7 @@ import type { Grants, Sight } from '../users/grants.ts'
 import type { Principal } from '../users/principal.ts'
 import type { Visitor } from './call.ts'
 import type { Request, Response } from './connections.ts'
+import { writeFrontPage } from './front-page.ts'
 import type { Guard } from './guard-calls.ts'
 import { failRoute, refuseRoute } from './rest/refuse-route.ts'
 import { begin, plainHeaders, writeJson } from './rest/write-answer.ts'
@@ -24,6 +25,7 @@ export function plainRoutes(
 ): ReadonlyMap<string, PlainRoute> {
   const document = Buffer.from(JSON.stringify(openApiDocument))
   return new Map<string, PlainRoute>([
+    ['/', { verbs: ['GET', 'HEAD'], open: true, serve: (_, response) => writeFrontPage(response) }],
     ['/api/v1/health', { verbs: ['GET'], open: true, serve: (_, response) => writeJson(response, 200, { status: 'ok' }) }],
     ['/readyz', { verbs: ['GET'], open: true, serve: (_, response) => writeJson(response, 200, { status: 'ready' }) }],
     [

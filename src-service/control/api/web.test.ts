@@ -1,17 +1,20 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import type { IncomingHttpHeaders } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connectService } from '../../../proto/client/connect.ts'
 import type { ServiceConnection } from '../../../proto/client/connect.ts'
+import { makeCertificates } from '../../../tests/servers/certificates.ts'
 import { startTestService } from '../../../tests/support/test-service.ts'
 import type { TestService } from '../../../tests/support/test-service.ts'
 import { allMounts } from '../users/principal.ts'
-import { selfMadeCertificate } from './certificate.ts'
+import { readCertificate, selfMadeCertificate } from './certificate.ts'
 import type { WebSettings } from './open-web.ts'
 import { openWebListener } from './web-listener.ts'
 
@@ -153,6 +156,15 @@ describe('a program', () => {
   it('learns without a login that the service is there, and nothing else', async () => {
     expect((await ask('/api/v1/health')).status).toBe(200)
     expect((await ask('/readyz')).status).toBe(200)
+    const page = await ask('/')
+    expect([page.status, page.headers['content-type'], page.body]).toEqual([
+      200,
+      'text/html; charset=utf-8',
+      expect.stringContaining('no interface for the browser yet'),
+    ])
+    expect(page.headers['content-security-policy']).toContain("default-src 'none'")
+    expect(page.body).not.toMatch(/<script|https?:|1\.2\.3|test/)
+    expect((await ask('/', { host: 'evil.example' })).status).toBe(403)
     for (const path of ['/openapi.json', '/api/v1/mounts', '/api/v1/system/version'])
       expect([path, (await ask(path)).status]).toEqual([path, 401])
   })
@@ -164,6 +176,40 @@ describe('an address', () => {
       kind: 'invalid',
       message: expect.stringContaining('without TLS'),
     })
+  })
+
+  it('has a certificate of the administrator, believed by who trusts its authority, and no start without one that fits', async () => {
+    await service.stop()
+    const { authority, server, client } = await makeCertificates()
+    const folder = await mkdtemp(join(tmpdir(), 'tls-'))
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), other: join(folder, 'other.pem') }
+    await writeFile(files.cert, server.cert)
+    await writeFile(files.key, server.key)
+    await writeFile(files.other, client.key)
+    await start({ listen: [{ address: '0.0.0.0', port: 0 }], certificate: await readCertificate(files.cert, files.key) })
+    expect(url).toMatch(/^https:/)
+    const { port } = new URL(url)
+    const seen = await new Promise<string>((resolve, reject) => {
+      const request = httpsRequest({ host: '127.0.0.1', port, path: '/api/v1/health', ca: authority.cert }, (response) => {
+        const { socket } = response
+        response.resume()
+        resolve(socket instanceof TLSSocket ? `${response.statusCode} ${socket.getPeerCertificate().fingerprint256}` : 'no TLS')
+      })
+      request.on('error', reject).end()
+    })
+    const published = JSON.parse(await readFile(`${service.places.run}/web.json`, 'utf8')) as { fingerprint: string }
+    expect(seen).toBe(`200 ${published.fingerprint}`)
+    expect(published.fingerprint).toBe(new X509Certificate(server.cert).fingerprint256)
+    expect(await readFile(join(service.places.logs, 'service.log'), 'utf8')).toContain(published.fingerprint)
+    // Nothing is answered in clear on that port.
+    await expect(fetch(`http://127.0.0.1:${port}/api/v1/health`)).rejects.toThrow()
+    for (const [cert, key] of [
+      [files.cert, files.other],
+      [files.key, files.key],
+      [join(folder, 'absent'), files.key],
+    ] as const)
+      await expect(readCertificate(cert, key)).rejects.toMatchObject({ kind: 'invalid', message: expect.stringContaining(cert) as string })
+    await rm(folder, { recursive: true })
   })
 
   it('has a self-made certificate that stays the same, and a cookie for TLS alone', async () => {
@@ -178,6 +224,7 @@ describe('an address', () => {
     expect(url).toMatch(/^https:/)
     const published = JSON.parse(await readFile(`${service.places.run}/web.json`, 'utf8')) as { fingerprint: string }
     expect(published.fingerprint).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
+    expect(await readFile(join(service.places.logs, 'service.log'), 'utf8')).toContain(published.fingerprint)
     expect(await loginWithCode()).toMatch(/^__Host-cm_test=.*; Secure$/)
   })
 

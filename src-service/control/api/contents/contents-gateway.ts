@@ -21,14 +21,15 @@ export interface ContentsOptions {
   readonly log: Log
   /** Aborted when the service ends. */
   readonly ending: AbortSignal
+  /** Milliseconds without a byte in either direction; 2 minutes if not given. */
+  readonly idleMs?: number
 }
 
 export type ContentsGateway = (request: Request, response: Response, visitor: Visitor, target: ContentsPath) => void
 
 /** Each holds some buffers of 1 MiB in its worker. */
 const mostTransfers = 64
-/** Milliseconds without a byte in either direction. */
-const idleMs = 120_000
+const defaultIdleMs = 120_000
 /** Milliseconds for the rest of a body that nobody wants any more. */
 const restMs = 5_000
 
@@ -50,7 +51,7 @@ const rights: Readonly<Record<string, { readonly name: string; readonly policy: 
  * Contents of files over plain HTTP, as they stand in the drive: the service lets in or refuses, the mount's worker reads, writes and
  * looks at ranges and conditions. Bytes pass through as fast as the slower end takes them.
  */
-export function createContentsGateway({ mounts, guard, log, ending }: ContentsOptions): ContentsGateway {
+export function createContentsGateway({ mounts, guard, log, ending, idleMs = defaultIdleMs }: ContentsOptions): ContentsGateway {
   let transfers = 0
 
   async function transfer(request: Request, response: Response, values: ContextValues, target: ContentsPath, signal: AbortSignal) {
