@@ -326,6 +326,11 @@ export class Fixture {
         }),
       read: (fd, target, offset, length, position) => life.run(() => disk.read(fd, target, offset, length, position)),
       write: (fd, data, offset, length, position) => life.run(() => disk.write(fd, data, offset, length, position)),
+      makeNow: (path) => {
+        const fd = life.dead ? -1 : disk.makeNow(path)
+        return fd < 0 ? fd : opened(fd)
+      },
+      writeNow: (fd, data, offset, length, position) => (life.dead ? -1 : disk.writeNow(fd, data, offset, length, position)),
       truncate: (fd, size) => life.run(() => disk.truncate(fd, size)),
       datasync: (fd) => life.run(() => disk.datasync(fd)),
       syncFolder: (path) => life.run(() => disk.syncFolder(path)),

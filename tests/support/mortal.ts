@@ -14,6 +14,8 @@ export function mortalDisk(dead: { readonly yes: boolean }): Disk {
     close: (fd) => disk.close(fd),
     read: (fd, target, offset, length, position) => live(() => disk.read(fd, target, offset, length, position)),
     write: (fd, data, offset, length, position) => live(() => disk.write(fd, data, offset, length, position)),
+    makeNow: (path) => (dead.yes ? -1 : disk.makeNow(path)),
+    writeNow: (fd, data, offset, length, position) => (dead.yes ? -1 : disk.writeNow(fd, data, offset, length, position)),
     truncate: (fd, size) => live(() => disk.truncate(fd, size)),
     datasync: (fd) => live(() => disk.datasync(fd)),
     syncFolder: () => live(() => Promise.resolve()),

@@ -19,10 +19,11 @@ export interface Contents {
   read(node: number, position: number, length: number, target: Buffer, targetOffset: number, signal: AbortSignal): Promise<number>
   /**
    * Makes the node dirty (committed before the first byte changes), then writes. Operations on one node happen in the order of their calls.
+   * Little is written at once, without a Promise, while nothing has to be waited for.
    * @param reserve a write-back of mapped pages: may use the 64 MiB reserve inside the bound.
    * @throws no-space when the bound is reached and stays so for 30 s (at once while nothing can be uploaded); too-large
    */
-  write(node: number, data: Buffer, dataOffset: number, length: number, position: number, reserve: boolean): Promise<number>
+  write(node: number, data: Buffer, dataOffset: number, length: number, position: number, reserve: boolean): Promise<number> | number
   /** Sets the size of the blob and makes the node dirty; size 0 drops the base. Idempotent. The caller commits node.size in its transaction. */
   truncate(node: number, size: number): Promise<void>
   allocate(node: number, mode: number, offset: number, length: number): Promise<void>

@@ -83,14 +83,14 @@ export class Files {
     return this.#context.contents.read(nodeOfHandle(fh), offset, length, target, targetOffset, signal)
   }
 
-  async write(
+  write(
     fh: number,
     data: Buffer,
     dataOffset: number,
     length: number,
     position: number,
     how: { readonly cached: boolean; readonly killPrivileges: boolean },
-  ): Promise<number> {
+  ): Maybe<number> {
     const { contents, tree, database, queue } = this.#context
     const node = nodeOfHandle(fh)
     if (how.killPrivileges) {

@@ -114,7 +114,7 @@ export interface Filesystem {
     length: number,
     position: number,
     how: { readonly cached: boolean; readonly killPrivileges: boolean },
-  ): Promise<number>
+  ): Maybe<number>
   flush(fh: number): Maybe<void>
   fsync(fh: number, dataOnly: boolean, signal: AbortSignal): Promise<void>
   release(fh: number): Maybe<void>

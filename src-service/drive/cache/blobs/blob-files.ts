@@ -3,6 +3,7 @@ import { CloudError } from '../../../common/errors.ts'
 import type { Disk } from './disk.ts'
 import type { BlobFile } from './blob-file.ts'
 import type { LocalBlob } from './local-blob.ts'
+import type { PromptDisk } from './prompt-disk.ts'
 
 const openAtMost = 512
 
@@ -14,14 +15,16 @@ export function folderOf(node: number): string {
 /** Descriptors of blobs: opened on the pool, kept while they are in use, at most 512 idle ones. */
 export class BlobFiles {
   readonly #disk: Disk
+  readonly #prompt: PromptDisk
   readonly #folder: string
   readonly #missing: (blob: LocalBlob) => void
   /** Least recently opened first. */
   readonly #open = new Set<LocalBlob>()
 
   /** @param missing a file that must be there is not: makes the state true again. */
-  constructor(disk: Disk, folder: string, missing: (blob: LocalBlob) => void) {
+  constructor(disk: Disk, prompt: PromptDisk, folder: string, missing: (blob: LocalBlob) => void) {
     this.#disk = disk
+    this.#prompt = prompt
     this.#folder = folder
     this.#missing = missing
   }
@@ -39,6 +42,15 @@ export class BlobFiles {
     const file = blob.file
     if (file !== undefined) file.uses += 1
     return file
+  }
+
+  /** Like `ready`; a file that has no bytes yet is made at once if that is possible. */
+  readyNow(blob: LocalBlob): BlobFile | undefined {
+    if (blob.file === undefined && blob.opening === undefined && blob.bytes === 0 && blob.size === 0 && blob.generation !== 0) {
+      const fd = this.#prompt.make(this.pathOf(blob.node, blob.generation))
+      if (fd >= 0) this.#opened(blob, { fd, uses: 0, detached: false })
+    }
+    return this.ready(blob)
   }
 
   /** The file of the blob's current generation, made if the blob holds no bytes yet. To be given back with `release`. @throws damaged if it is gone */
@@ -90,13 +102,17 @@ export class BlobFiles {
         this.#close(file)
         return file
       }
-      blob.file = file
-      this.#open.add(blob)
-      this.#closeIdle()
+      this.#opened(blob, file)
       return file
     } finally {
       if (blob.generation === generation) blob.opening = undefined
     }
+  }
+
+  #opened(blob: LocalBlob, file: BlobFile): void {
+    blob.file = file
+    this.#open.add(blob)
+    this.#closeIdle()
   }
 
   async #openPath(blob: LocalBlob, made: boolean): Promise<number> {

@@ -1,4 +1,4 @@
-import { type BigIntStats, close, constants, fdatasync, fstat, fsync, ftruncate, open, read, write } from 'node:fs'
+import { type BigIntStats, close, constants, fdatasync, fstat, fsync, ftruncate, open, openSync, read, write, writeSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { CloudError } from '../../../common/errors.ts'
 import { lockFolder } from './folder-lock.ts'
@@ -12,7 +12,7 @@ export interface FileFacts {
 }
 
 /**
- * The local disk, always on the thread pool. Failures are CloudErrors: `no-space` for a full disk, `io` for a broken one,
+ * The local disk, on the thread pool but for `…Now` (see `PromptDisk`). Failures are CloudErrors: `no-space` for a full disk, `io` for a broken one,
  * `not-found` where a file is not there.
  */
 export interface Disk {
@@ -24,6 +24,10 @@ export interface Disk {
   read(fd: number, target: Uint8Array, offset: number, length: number, position: number): Promise<number>
   /** Bytes written; fewer than `length` if the disk filled up or failed midway. */
   write(fd: number, data: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  /** Makes a blob on the calling thread; -1 if that failed. */
+  makeNow(path: string): number
+  /** Writes on the calling thread; fewer bytes than `length`, or -1, if that failed. */
+  writeNow(fd: number, data: Uint8Array, offset: number, length: number, position: number): number
   truncate(fd: number, size: number): Promise<void>
   datasync(fd: number): Promise<void>
   /** fsync of a folder: names made in it are durable. */
@@ -70,6 +74,8 @@ export const localDisk: Disk = {
     }
     return done
   },
+  makeNow: (path) => orLess(() => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)),
+  writeNow: (fd, data, offset, length, position) => orLess(() => writeSync(fd, data, offset, length, position)),
   truncate: (fd, size) => callVoid((done) => ftruncate(fd, size, done)),
   datasync: (fd) => callVoid((done) => fdatasync(fd, done)),
   async syncFolder(path) {
@@ -106,6 +112,15 @@ function factsOf(stats: BigIntStats): FileFacts {
     mtimeSec: Number(stats.mtimeNs / 1_000_000_000n),
     mtimeNsec: Number(stats.mtimeNs % 1_000_000_000n),
     allocated: Number(stats.blocks) * 512,
+  }
+}
+
+/** Whoever asks for something at once asks again in the usual way, and is told there what is wrong. */
+function orLess(work: () => number): number {
+  try {
+    return work()
+  } catch {
+    return -1
   }
 }
 

@@ -65,6 +65,8 @@ export class LocalBlob {
   /** Writes that were finished, and how many of them the last fdatasync covered. */
   writes = 0
   syncedWrites = 0
+  /** An fdatasync is under way: a write may have to wait for it. */
+  syncing = false
   /** fdatasync failed on this generation: nothing more can be promised of it. */
   broken = false
   /** Ranges that change while a snapshot is being copied. */

@@ -18,6 +18,7 @@ import { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import { behind, blobFolders, moveOrphans, reportMissing } from './orphans.ts'
 import { RangeChanges } from './range-changes.ts'
+import { PromptDisk } from './prompt-disk.ts'
 import { Reader } from './reader.ts'
 import { promisedGeneration, Recovery } from './recovery.ts'
 import { Recycler } from './recycler.ts'
@@ -108,7 +109,8 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
   const { rows, disk, clock, host, folder } = context
   const timing = { ...defaultTiming, roomWaitMs, ...options.timing }
   const stop = new AbortController()
-  const files = new BlobFiles(disk, join(folder, 'blobs'), (blob) => {
+  const prompt = new PromptDisk(disk, clock)
+  const files = new BlobFiles(disk, prompt, join(folder, 'blobs'), (blob) => {
     if (!blob.dirty) void generations.drop(blob)
     else ledger.fault(blob, 'blob_missing', new CloudError('damaged', 'the only copy of changes is gone from the disk'))
   })
@@ -163,7 +165,7 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
   const filler = new Filler(context, blobs, fetcher)
   const reader = new Reader({ context, blobs, files, generations, ledger, fetcher, budget })
   const onChanged = (blob: LocalBlob): void => upkeep.changed(blob)
-  const writer = new Writer({ context, blobs, files, room, generations, ledger, fetcher, filler, evict, onChanged })
+  const writer = new Writer({ context, prompt, blobs, files, room, generations, ledger, fetcher, filler, evict, onChanged })
   const ranges = new RangeChanges({ context, blobs, files, ledger, fetcher, reader, writer })
   const uploads = new Uploads({ context, blobs, files, room, filler, syncer })
 

@@ -37,6 +37,11 @@ class ForgetfulDisk {
       this.#paths.set(fd, path)
       return fd
     },
+    makeNow: (path) => {
+      const fd = localDisk.makeNow(path)
+      this.#paths.set(fd, path)
+      return fd
+    },
     openToRead: async (path) => {
       const fd = await localDisk.openToRead(path)
       this.#paths.set(fd, path)

@@ -108,6 +108,13 @@ export class Room {
     for (const resolve of waiting) resolve()
   }
 
+  /** True if so many dirty bytes fit as things are. */
+  fits(bytes: number, useReserve: boolean): boolean {
+    if (bytes <= 0) return true
+    void this.#askDisk()
+    return this.#diskFree !== Infinity && this.#lacking(bytes, useReserve ? this.#options.limit : this.most) === 0
+  }
+
   /** Reserves room for clean bytes if there is or can be made any, without touching pinned files. To be given back. */
   async forClean(bytes: number): Promise<boolean> {
     const { most } = this

@@ -104,6 +104,7 @@ export class Syncer {
   async #datasync(blob: LocalBlob): Promise<void> {
     const { context, files } = this.#parts
     const file = await files.hold(blob)
+    blob.syncing = true
     try {
       const bytes = this.#slots.run(() => context.disk.datasync(file.fd))
       if (blob.folderSynced) {
@@ -117,6 +118,7 @@ export class Syncer {
       if (!file.detached) this.#parts.onFailure(blob)
       throw new CloudError('io', 'a file could not be written to the disk', { cause: error })
     } finally {
+      blob.syncing = false
       files.release(file)
     }
   }

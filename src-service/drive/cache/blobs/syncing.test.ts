@@ -205,6 +205,10 @@ test('before the first byte of a clean file changes that is on disk, the databas
       order.push('write')
       return localDisk.write(fd, data, offset, length, position)
     },
+    writeNow: (fd, data, offset, length, position) => {
+      order.push('write')
+      return localDisk.writeNow(fd, data, offset, length, position)
+    },
   }
   const contents = await fixture.open()
   const node = fixture.remoteNode(pattern(2 * blockSize, 1))

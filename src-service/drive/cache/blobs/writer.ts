@@ -9,13 +9,17 @@ import type { Filler } from './filler.ts'
 import type { Generations } from './generations.ts'
 import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
+import type { PromptDisk } from './prompt-disk.ts'
 import type { Room } from './room.ts'
 
+/** At most so many bytes are written without the pool. */
+const promptBytes = 128 * 1024
 /** Freed at once when the disk is full although the bound is not reached. */
 const freeOnFullDisk = 16 * 1024 * 1024
 
 export interface WriterParts {
   readonly context: BlobContext
+  readonly prompt: PromptDisk
   readonly blobs: BlobTable
   readonly files: BlobFiles
   readonly room: Room
@@ -45,11 +49,13 @@ export class Writer {
     this.#parts = parts
   }
 
-  async write(node: number, data: Buffer, dataOffset: number, length: number, position: number, reserve: boolean): Promise<number> {
+  write(node: number, data: Buffer, dataOffset: number, length: number, position: number, reserve: boolean): Promise<number> | number {
     const { blobs, context } = this.#parts
     if (length === 0) return 0
     const where = { start: position, end: position + length, room: reserve ? 'reserve' : 'normal' } as const
-    return this.change(blobs.need(node), where, async (file) => {
+    const blob = blobs.need(node)
+    if (this.#writeNow(blob, data, dataOffset, where)) return length
+    return this.change(blob, where, async (file) => {
       try {
         return await context.disk.write(file.fd, data, dataOffset, length, position)
       } catch (error) {
@@ -57,6 +63,32 @@ export class Writer {
         return context.disk.write(file.fd, data, dataOffset, length, position)
       }
     })
+  }
+
+  /** Does what `change` does where nothing has to be waited for; false if something has, or went wrong. */
+  #writeNow(blob: LocalBlob, data: Buffer, dataOffset: number, { start, end, room }: ChangedRange): boolean {
+    const { files, ledger, prompt } = this.#parts
+    const length = end - start
+    if (length > promptBytes || !Number.isSafeInteger(end) || !isFree(blob)) return false
+    if (!this.#parts.room.fits(blob.growth(start, end), room === 'reserve')) return false
+    const file = files.readyNow(blob)
+    if (file === undefined) return false
+    try {
+      if (!this.#soilNow(blob) || !prompt.write(file.fd, data, dataOffset, length, start)) return false
+      ledger.wrote(blob, start, end)
+    } finally {
+      files.release(file)
+    }
+    this.#touched(blob)
+    return true
+  }
+
+  #soilNow(blob: LocalBlob): boolean {
+    const { ledger, context } = this.#parts
+    if (blob.dirty && !blob.sealed && blob.hot) return true
+    if (context.database.walBytes() > walPause) return false
+    ledger.soil(blob)
+    return true
   }
 
   /**
@@ -206,6 +238,11 @@ export class Writer {
     if (known.kind === 'io' && known.code === 'EIO') this.#parts.ledger.fault(blob, 'disk_error', known)
     return known
   }
+}
+
+/** All of it is here, nobody is at work on it, and no commit has to be on disk before it may change. */
+function isFree(blob: LocalBlob): boolean {
+  return blob.whole && blob.lock.idle && !blob.covered && !blob.syncing && blob.trouble === undefined
 }
 
 /** What went wrong behind is told once, to the next who changes or syncs the file. */
