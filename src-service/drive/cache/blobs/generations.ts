@@ -63,7 +63,7 @@ export class Generations {
     this.#files.detach(blob)
     this.#room.disown(blob)
     blob.nothingLocal()
-    return this.#remover.remove(what, after)
+    return this.#remover.remove(what, after, true)
   }
 
   /** Inside a transaction: an empty file of our own for a new node. */

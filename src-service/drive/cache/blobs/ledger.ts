@@ -31,10 +31,14 @@ export class Ledger {
   soil(blob: LocalBlob): void {
     this.#resolveSettled(blob)
     if (blob.dirty && !blob.sealed && blob.hot) return
-    const { rows, database, host } = this.#context
+    const { rows, database, host, wal } = this.#context
     const raise = blob.sealed
     const first = !blob.dirty
     const { rowWhole } = blob
+    const commit = (work: () => void): void => {
+      if (blob.hot && isVouched(blob)) database.transaction(() => wal.light(work))
+      else database.transaction(work)
+    }
     if (first) {
       blob.rowWhole = blob.whole
       blob.rowPresent = blob.present.clone()
@@ -42,7 +46,7 @@ export class Ledger {
     }
     let content: number | undefined = blob.content
     try {
-      database.transaction(() => {
+      commit(() => {
         if (raise) content = rows.raiseContent(blob.node, true)
         else rows.heat(blob.node)
         if (content === undefined) throw new CloudError('stale', `node ${blob.node} is gone`)
@@ -144,6 +148,7 @@ export class Ledger {
     what: { readonly content: number; readonly size: number; readonly whole: boolean; readonly present: BlockMap },
   ): void {
     const { rows, database, wal } = this.#context
+    const light = isVouched(blob)
     const vouched = blob.synced > 0
     blob.synced = what.content
     blob.syncedSize = what.size
@@ -154,9 +159,11 @@ export class Ledger {
       if (what.whole) blob.extents = new Extents()
       else pruneExtents(blob)
     }
+    const write = (): void => rows.update(blob.node, blob.generation, blob.row())
     database.transaction(() => {
       if (blob.opens === 0) this.settle(blob)
-      rows.update(blob.node, blob.generation, blob.row())
+      if (light) wal.light(write)
+      else write()
     })
     if (!vouched) blob.vouchedSince = wal.mark()
     this.#generations.newerProved(blob.node)
@@ -289,4 +296,9 @@ export class Ledger {
       if (blob.baseRev === before) blob.baseRev = rev
     })
   }
+}
+
+/** The row vouches for the file, whatever is written to it (see decision 0008). */
+function isVouched(blob: LocalBlob): boolean {
+  return blob.dirty && blob.rowWhole && blob.synced > 0
 }

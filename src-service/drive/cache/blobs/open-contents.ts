@@ -73,11 +73,11 @@ export async function openContents(options: OpenContentsOptions): Promise<BlobCo
     await makePlaces(disk, folder)
     // The WAL is there from the first change on.
     database.setFact('blob_format', format)
-    const wal = await WalSync.open(database, disk)
+    const clock = options.clock ?? systemClock
+    const wal = await WalSync.open(database, disk, clock)
     await disk.syncFolder(join(database.path, '..'))
     await wal.run()
     const rows = new BlobRows(database)
-    const clock = options.clock ?? systemClock
     const context: BlobContext = { database, rows, wal, disk, native: options.native, clock, host: options.host, folder }
     return await assemble(options, context, unlock)
   } catch (error) {

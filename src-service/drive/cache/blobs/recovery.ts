@@ -103,6 +103,8 @@ export class Recovery {
       if (aside.length > 0) await this.#context.disk.syncFolder(join(this.#context.folder, 'quarantine'))
       database.transaction(() => {
         this.#apply(findings)
+        // The bytes may be newer than the row: nothing that was under way for its number may go on with them.
+        for (const { row } of findings.follow) this.#context.rows.raiseContent(row.node, false)
         for (const one of aside) unproved.push(this.#setBack(one))
         if (rows.length < batch) finished()
       })

@@ -29,18 +29,19 @@ export class Remover {
   /**
    * Never rejects.
    * @param after mark in the WAL of the commit that must be on disk first; -1 = none
+   * @param hurry somebody waits for the room
    * @returns bytes that became free
    */
-  remove(what: Generation, after: number): Promise<number> {
-    const running = this.#remove(what, after).finally(() => this.#running.delete(running))
+  remove(what: Generation, after: number, hurry = false): Promise<number> {
+    const running = this.#remove(what, after, hurry).finally(() => this.#running.delete(running))
     this.#running.add(running)
     return running
   }
 
-  async #remove(what: Generation, after: number): Promise<number> {
+  async #remove(what: Generation, after: number, hurry: boolean): Promise<number> {
     const { wal, disk, host } = this.#context
     try {
-      if (!wal.covers(after)) await wal.run()
+      if (!wal.covers(after)) await (hurry ? wal.run() : wal.soon(after))
       await disk.remove(this.#files.pathOf(what.node, what.generation))
     } catch (error) {
       // The row stays, and with it the claim on the room: the next start tries again.

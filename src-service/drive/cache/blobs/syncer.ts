@@ -36,9 +36,9 @@ export class Syncer {
   async sync(blob: LocalBlob): Promise<void> {
     const { wal } = this.#parts.context
     if (!blob.dirty) return wal.run()
-    // A row that says so already vouches for the file as it is: only its bytes, and what was committed so far, have to reach the disk.
+    // A row that says so already vouches for the file as it is: only its bytes, and what else was committed so far, have to reach the disk.
     const vouched = blob.rowWhole && blob.synced > 0
-    await (vouched ? Promise.all([this.flush(blob), wal.run()]) : this.flush(blob))
+    await (vouched ? Promise.all([this.flush(blob), wal.runForVouched()]) : this.flush(blob))
     // Unless an upload or a truncation took that back meanwhile.
     if (!vouched || !wal.covers(blob.vouchedSince)) await wal.run()
   }

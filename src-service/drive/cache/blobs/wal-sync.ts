@@ -1,7 +1,11 @@
+import type { Clock } from '../../../common/clock.ts'
 import { CloudError } from '../../../common/errors.ts'
 import type { BlobDatabase } from './blob-rows.ts'
 import type { Disk } from './disk.ts'
 import { SharedRun } from './shared-run.ts'
+
+/** What need not be on disk at once waits so long for another sync, milliseconds. */
+const soonMs = 200
 
 /**
  * Makes commits durable: fdatasync of the database's WAL by a descriptor of our own, on the pool, shared by all who wait.
@@ -12,19 +16,24 @@ export class WalSync {
   readonly #fd: number
   readonly #changes
   readonly #shared: SharedRun
+  readonly #clock: Clock
   #durable = -1
+  /** The last commits, where all of them are light: the marks before and after them. */
+  #light = { from: -1, to: -1 }
+  #waiting: { readonly mark: number; readonly resolve: () => void; readonly reject: (error: CloudError) => void }[] = []
   #broken: CloudError | undefined
 
-  private constructor(database: BlobDatabase, disk: Disk, fd: number) {
+  private constructor(database: BlobDatabase, disk: Disk, clock: Clock, fd: number) {
     this.#disk = disk
+    this.#clock = clock
     this.#fd = fd
     this.#changes = database.sql.prepare<[], { changes: number }>('SELECT total_changes() AS changes')
     this.#shared = new SharedRun(() => this.#sync())
   }
 
   /** The database must have written to its WAL before. */
-  static async open(database: BlobDatabase, disk: Disk): Promise<WalSync> {
-    return new WalSync(database, disk, await disk.openToRead(`${database.path}-wal`))
+  static async open(database: BlobDatabase, disk: Disk, clock: Clock): Promise<WalSync> {
+    return new WalSync(database, disk, clock, await disk.openToRead(`${database.path}-wal`))
   }
 
   /** The place in the order of changes where we are now. */
@@ -42,6 +51,39 @@ export class WalSync {
     return this.covers(this.mark()) ? Promise.resolve() : this.#shared.run()
   }
 
+  /**
+   * The whole of a transaction that says no more than that bytes change of a file which the rows on disk vouch for: an fsync of
+   * such a file need not bring it to the disk, because a start after a power loss takes it for granted (see `Recovery`).
+   */
+  light(work: () => void): void {
+    const from = this.mark()
+    work()
+    this.#light = { from: this.#light.to === from ? this.#light.from : from, to: this.mark() }
+  }
+
+  /** Like `run`, but for light commits that nothing followed. */
+  async runForVouched(): Promise<void> {
+    const mark = this.mark()
+    if (!this.covers(mark === this.#light.to ? this.#light.from : mark)) await this.#shared.run()
+  }
+
+  /** Resolves when everything up to this mark is on disk: with the next sync that somebody waits for, or a little later. @throws io */
+  soon(mark: number): Promise<void> {
+    if (this.covers(mark)) return Promise.resolve()
+    if (this.#waiting.length === 0) this.#clock.after(soonMs, () => void this.run().catch(() => undefined))
+    return new Promise((resolve, reject) => this.#waiting.push({ mark, resolve, reject }))
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const one of waiting) {
+      if (this.#broken !== undefined) one.reject(this.#broken)
+      else if (this.covers(one.mark)) one.resolve()
+      else this.soon(one.mark).then(one.resolve, one.reject)
+    }
+  }
+
   async #sync(): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken
     const mark = this.mark()
@@ -52,9 +94,11 @@ export class WalSync {
         cause: error,
         hint: 'Check the disk that holds the mount, then start it again.',
       })
+      this.#wake()
       throw this.#broken
     }
     this.#durable = Math.max(this.#durable, mark)
+    this.#wake()
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import { TakeIn } from '../listings/take-in.ts'
 import type { Listings, UploadQueue } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
 import { isFile } from '../tree.ts'
+import { Bursts } from './bursts.ts'
 import { LateChanges } from './late-changes.ts'
 import { Ledger } from './ledger.ts'
 import { unpackHandle } from './identity.ts'
@@ -53,7 +54,8 @@ class Queue implements UploadQueue {
     // What a predecessor had begun.
     for (const target of rows.targets()) late.begun(target)
     const ledger = new Ledger(sync, rows, takeIn, late)
-    this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, situations: new Situations(sync, rows, quiet, late) }
+    const bursts = new Bursts(sync.clock)
+    this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, bursts, situations: new Situations(sync, rows, quiet, late) }
     this.#runner = new Runner(this.#parts, {
       stepped: (node) => {
         this.#stepped(node)
@@ -74,6 +76,7 @@ class Queue implements UploadQueue {
     const node = tree.node(tree.nameById(name)?.node ?? 0)
     if (node === undefined) return
     rows.wantName(name, this.#dueAt(node.id, isFile(node.mode)))
+    this.#parts.bursts.happened()
     this.#wake()
   }
 
@@ -94,6 +97,7 @@ class Queue implements UploadQueue {
     if (name.remote !== null && !ledger.handOver(name)) ledger.doom(name.remote, row?.target === name.remote ? row : undefined)
     if (row !== undefined) this.#dropRow(row, name.remote)
     if (tree.node(name.node)?.nlink === 1) quiet.uploaded(name.node)
+    this.#parts.bursts.happened()
     for (const there of this.#namesAtPlace.all(name.parent, name.name)) {
       rows.wakeRemote(there.id)
       // Another client's object was hidden behind the name: it can be shown now.

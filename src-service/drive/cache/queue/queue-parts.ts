@@ -1,6 +1,7 @@
 import type { TakeIn } from '../listings/take-in.ts'
 import type { Listings } from '../sync.ts'
 import type { SyncParts } from '../sync-parts.ts'
+import type { Bursts } from './bursts.ts'
 import type { LateChanges } from './late-changes.ts'
 import type { Ledger } from './ledger.ts'
 import type { QueueRows } from './queue-rows.ts'
@@ -16,6 +17,7 @@ export interface QueueParts extends SyncParts {
   readonly quiet: QuietTimes
   readonly situations: Situations
   readonly late: LateChanges
+  readonly bursts: Bursts
 }
 
 /** Calls to the provider may use this, and report bytes. */

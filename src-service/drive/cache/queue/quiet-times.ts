@@ -68,6 +68,11 @@ export class QuietTimes {
     this.#touched.delete(node)
   }
 
+  /** Somebody waits for the provider, or each close is to be sent at once. */
+  get isHurried(): boolean {
+    return this.draining > 0 || this.#urgent.size > 0 || this.#quietMs === 0
+  }
+
   isUrgent(node: number): boolean {
     return this.#urgent.has(node)
   }

@@ -126,6 +126,11 @@ export class Runner {
       this.#sleepUntil(throttledUntil)
       return
     }
+    const burst = this.#parts.quiet.isHurried ? 0 : this.#parts.bursts.left()
+    if (burst > 0) {
+      this.#sleepUntil(clock.now() + burst)
+      return
+    }
     const starts: [QueueRow, Look & { kind: 'start' }][] = []
     const now = clock.now()
     const more = this.#parts.database.transaction(() => this.#lookAtDue(now, starts))
