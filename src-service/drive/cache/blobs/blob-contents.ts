@@ -63,8 +63,7 @@ export function blobContents(parts: ContentsParts): BlobContents {
       if (writable) blob.writers += 1
       blob.usedAt = context.clock.now()
       // So that the first read or write finds it open. What has no bytes is made by the first write.
-      if (blob.generation > 0 && blob.bytes > 0 && blob.file === undefined)
-        behind(files.hold(blob).then((file) => files.release(file)))
+      if (blob.generation > 0 && blob.bytes > 0 && blob.file === undefined) behind(files.hold(blob).then((file) => files.release(file)))
     },
     released(node, writable) {
       const blob = blobs.peek(node)

@@ -127,6 +127,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('upload' as const), file }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('send' as const), file }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('read' as const), file, at: place, length }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('open' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('evict' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('fetch' as const), file }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), file }) },
@@ -143,6 +144,7 @@ class Past {
   proofs: number[] = []
   promise = -1
   forgotten = false
+  open = false
   /** The last state that is no longer being made. */
   done = 0
   /** Confirmed versions: index of the state, which is exactly that. */
@@ -228,6 +230,11 @@ async function run(fixture: Fixture, past: Past, one: Step): Promise<void> {
     case 'read':
       await fixture.read(node, one.at, one.length)
       return
+    case 'open':
+      if (past.open) contents.released(node, true)
+      else contents.opened(node, true)
+      past.open = !past.open
+      return
     case 'evict':
       await contents.evict(node)
       return
@@ -248,6 +255,8 @@ async function run(fixture: Fixture, past: Past, one: Step): Promise<void> {
       await fixture.crash()
       fixture.reopenDatabase()
       await fixture.open()
+      // Handles from before are not counted any more.
+      past.open = false
       return
   }
 }
@@ -315,6 +324,53 @@ test('a power loss takes nothing that was synced and tears nothing that is shown
   expect(lost).toBeGreaterThan(0)
   expect(answered).toBeGreaterThan(0)
 }, 900_000)
+
+test('an fsync that leaves the database alone is kept, and not taken for an upload that was sent before it', async () => {
+  const fixture = await Fixture.make({ closeSyncMs: 1e9, saveMs: 1e9 }, await memoryFolder())
+  const forgetful = new ForgetfulDisk(fixture.folder)
+  const wals = new Set<number>()
+  let walSyncs = 0
+  fixture.disk = {
+    ...forgetful.disk,
+    openToRead: async (path) => {
+      const fd = await forgetful.disk.openToRead(path)
+      if (path.endsWith('-wal')) wals.add(fd)
+      return fd
+    },
+    datasync: async (fd) => {
+      if (wals.has(fd)) walSyncs += 1
+      await forgetful.disk.datasync(fd)
+    },
+  }
+  try {
+    const contents = await fixture.open()
+    const node = fixture.newNode()
+    contents.opened(node, true)
+    const old = pattern(5000, 1)
+    await fixture.write(node, 0, old)
+    await contents.sync(node)
+    const { content } = await contents.source(node, { snapshot: false })
+    const before = walSyncs
+    const data = pattern(5000, 2)
+    await fixture.write(node, 0, data)
+    await contents.sync(node)
+    expect(walSyncs).toBe(before)
+    await forgetful.lastDatabase()
+    await fixture.crash()
+    // The database as it was synced last: it knows nothing of the second write.
+    await forgetful.cut(() => 0)
+    fixture.reopenDatabase()
+    expect(fixture.row(node).content).toBe(content)
+    fixture.bootId = 'boot-2'
+    fixture.disk = localDisk
+    await fixture.open()
+    fixture.confirm(node, content, old)
+    await fixture.need().evict(node)
+    expect((await fixture.readAll(node)).equals(data)).toBe(true)
+  } finally {
+    await fixture.end()
+  }
+})
 
 function describe(found: Buffer | undefined, past: Past): string {
   const sizes = past.states.map((state) => state.length).join(',')

@@ -111,6 +111,37 @@ test('… but what came to vouch for it meanwhile has to reach the disk too', as
   await syncing
 })
 
+test('of an open file that the row vouches for only the bytes go to the disk, and what else was committed', async () => {
+  fixture = await Fixture.make({ saveMs: 60_000 })
+  const counts = counting()
+  const contents = await fixture.open()
+  const node = fixture.newNode()
+  contents.opened(node, true)
+  const writeAndSync = async (seed: number): Promise<{ blob: number; wal: number }> => {
+    const { blob, wal } = counts
+    await fixture.write(node, 0, pattern(100, seed))
+    await contents.sync(node)
+    return { blob: counts.blob - blob, wal: counts.wal - wal }
+  }
+  expect(await writeAndSync(1)).toEqual({ blob: 1, wal: 1 })
+  for (const seed of [2, 3, 4]) expect(await writeAndSync(seed)).toEqual({ blob: 1, wal: 0 })
+  // As a rename is, before or after the first write that follows an fsync.
+  fixture.database.setFact('renamed', '1')
+  expect(await writeAndSync(5)).toEqual({ blob: 1, wal: 1 })
+  expect(await writeAndSync(6)).toEqual({ blob: 1, wal: 0 })
+  await fixture.write(node, 0, pattern(100, 7))
+  fixture.database.setFact('renamed', '2')
+  const { wal } = counts
+  await contents.sync(node)
+  expect(counts.wal).toBe(wal + 1)
+  // What was uploaded meanwhile takes the proof back.
+  const source = await contents.source(node, { snapshot: false })
+  await fixture.write(node, 0, pattern(100, 8))
+  fixture.confirm(node, source.content, pattern(100, 7))
+  source.close()
+  expect(await writeAndSync(9)).toEqual({ blob: 1, wal: 1 })
+})
+
 test('files made at the same time share the syncs of their folder', async () => {
   fixture = await Fixture.make()
   const counts = counting()

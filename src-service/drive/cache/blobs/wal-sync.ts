@@ -21,6 +21,7 @@ export class WalSync {
   /** The last commits, where all of them are light: the marks before and after them. */
   #light = { from: -1, to: -1 }
   #waiting: { readonly mark: number; readonly resolve: () => void; readonly reject: (error: CloudError) => void }[] = []
+  #cancel: () => void = () => undefined
   #broken: CloudError | undefined
 
   private constructor(database: BlobDatabase, disk: Disk, clock: Clock, fd: number) {
@@ -70,13 +71,14 @@ export class WalSync {
   /** Resolves when everything up to this mark is on disk: with the next sync that somebody waits for, or a little later. @throws io */
   soon(mark: number): Promise<void> {
     if (this.covers(mark)) return Promise.resolve()
-    if (this.#waiting.length === 0) this.#clock.after(soonMs, () => void this.run().catch(() => undefined))
+    if (this.#waiting.length === 0) this.#cancel = this.#clock.after(soonMs, () => this.#shared.run().catch(() => undefined))
     return new Promise((resolve, reject) => this.#waiting.push({ mark, resolve, reject }))
   }
 
   #wake(): void {
     const waiting = this.#waiting
     this.#waiting = []
+    this.#cancel()
     for (const one of waiting) {
       if (this.#broken !== undefined) one.reject(this.#broken)
       else if (this.covers(one.mark)) one.resolve()
@@ -102,6 +104,7 @@ export class WalSync {
   }
 
   async close(): Promise<void> {
+    this.#cancel()
     await this.#disk.close(this.#fd)
   }
 }
