@@ -1,6 +1,7 @@
-import { type BigIntStats, close, constants, fdatasync, fstat, fsync, ftruncate, open, openSync, read, write, writeSync } from 'node:fs'
+import { type BigIntStats, close, constants, fdatasync, fstat, fsync, ftruncate, open, read, write } from 'node:fs'
 import { mkdir, readdir, readFile, rename, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import { CloudError } from '../../../common/errors.ts'
+import { makeNow, writeNow } from './disk-now.ts'
 import { lockFolder } from './folder-lock.ts'
 
 export interface FileFacts {
@@ -74,8 +75,8 @@ export const localDisk: Disk = {
     }
     return done
   },
-  makeNow: (path) => orLess(() => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)),
-  writeNow: (fd, data, offset, length, position) => orLess(() => writeSync(fd, data, offset, length, position)),
+  makeNow,
+  writeNow,
   truncate: (fd, size) => callVoid((done) => ftruncate(fd, size, done)),
   datasync: (fd) => callVoid((done) => fdatasync(fd, done)),
   async syncFolder(path) {
@@ -112,15 +113,6 @@ function factsOf(stats: BigIntStats): FileFacts {
     mtimeSec: Number(stats.mtimeNs / 1_000_000_000n),
     mtimeNsec: Number(stats.mtimeNs % 1_000_000_000n),
     allocated: Number(stats.blocks) * 512,
-  }
-}
-
-/** Whoever asks for something at once asks again in the usual way, and is told there what is wrong. */
-function orLess(work: () => number): number {
-  try {
-    return work()
-  } catch {
-    return -1
   }
 }
 

@@ -71,7 +71,7 @@ export class WalSync {
   /** Resolves when everything up to this mark is on disk: with the next sync that somebody waits for, or a little later. @throws io */
   soon(mark: number): Promise<void> {
     if (this.covers(mark)) return Promise.resolve()
-    if (this.#waiting.length === 0) this.#cancel = this.#clock.after(soonMs, () => this.#shared.run().catch(() => undefined))
+    if (this.#waiting.length === 0) this.#cancel = this.#clock.after(soonMs, () => void this.#shared.run().catch(() => undefined))
     return new Promise((resolve, reject) => this.#waiting.push({ mark, resolve, reject }))
   }
 

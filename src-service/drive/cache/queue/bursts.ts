@@ -1,4 +1,5 @@
 import type { Clock } from '../../../common/clock.ts'
+import type { QuietTimes } from './quiet-times.ts'
 
 /** Names that follow each other within this belong to one burst, milliseconds. */
 const gapMs = 50
@@ -11,11 +12,13 @@ const longestMs = 5000
  */
 export class Bursts {
   readonly #clock: Clock
+  readonly #quiet: Pick<QuietTimes, 'isHurried'>
   #began = -Infinity
   #last = -Infinity
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, quiet: Pick<QuietTimes, 'isHurried'>) {
     this.#clock = clock
+    this.#quiet = quiet
   }
 
   /** A program made, moved or removed a name. */
@@ -25,10 +28,10 @@ export class Bursts {
     this.#last = now
   }
 
-  /** Milliseconds until it is worth asking again; 0: nobody is to be waited for. */
-  left(): number {
+  /** When it is worth asking again, ms since 1970; 0: nobody is to be waited for. */
+  until(): number {
     const now = this.#clock.monotonic()
     const isOver = now - this.#last > gapMs || now - this.#began > longestMs
-    return isOver ? 0 : Math.ceil(this.#last + gapMs - now) + 1
+    return isOver || this.#quiet.isHurried ? 0 : this.#clock.now() + Math.ceil(this.#last + gapMs - now) + 1
   }
 }

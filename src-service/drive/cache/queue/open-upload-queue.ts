@@ -54,7 +54,7 @@ class Queue implements UploadQueue {
     // What a predecessor had begun.
     for (const target of rows.targets()) late.begun(target)
     const ledger = new Ledger(sync, rows, takeIn, late)
-    const bursts = new Bursts(sync.clock)
+    const bursts = new Bursts(sync.clock, quiet)
     this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, bursts, situations: new Situations(sync, rows, quiet, late) }
     this.#runner = new Runner(this.#parts, {
       stepped: (node) => {

@@ -120,15 +120,10 @@ export class Runner {
   #turn(): void {
     if (this.#closed) return
     const { reachability, clock } = this.#parts
-    const throttledUntil = reachability.throttledUntil()
+    const heldUntil = Math.max(reachability.throttledUntil(), this.#parts.bursts.until())
     if (this.#paused || reachability.failFast() !== undefined) return
-    if (throttledUntil > 0) {
-      this.#sleepUntil(throttledUntil)
-      return
-    }
-    const burst = this.#parts.quiet.isHurried ? 0 : this.#parts.bursts.left()
-    if (burst > 0) {
-      this.#sleepUntil(clock.now() + burst)
+    if (heldUntil > 0) {
+      this.#sleepUntil(heldUntil)
       return
     }
     const starts: [QueueRow, Look & { kind: 'start' }][] = []
