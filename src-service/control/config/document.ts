@@ -1,5 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml } from 'yaml'
+import type { Document } from 'yaml'
 import { CloudError } from '../../common/errors.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { nearestName } from '../../common/nearest-name.ts'
@@ -61,7 +62,8 @@ export interface MountEntry {
 }
 
 const mostCharacters = 1024 * 1024
-const mostNodes = 200_000
+/** Lines, pairs and entries: about a thousand mounts. Each costs the parser up to 2 KiB, right or wrong. */
+const mostParts = 40_000
 const mostDepth = 12
 /** Before the text is read, quotes cannot be told from brackets. */
 const mostBrackets = 100
@@ -69,11 +71,12 @@ const mostBrackets = 100
 /** Reads a configuration file. Throws `invalid` or `too-large`, with the line of what is wrong. */
 export function parseDocument(text: string, descriptors: readonly Descriptor[]): ConfigDocument {
   if (text.length > mostCharacters) throw new CloudError('too-large', `the configuration is longer than ${mostCharacters} characters`)
+  refuseParts(text)
   refuseBrackets(text)
   const lines = new LineCounter()
-  // Its own check for unique keys takes time by the square of their number.
-  const yaml = parseYaml(text, { lineCounter: lines, schema: 'core', merge: false, uniqueKeys: false, logLevel: 'silent' })
+  const yaml = parse(text, lines)
   const [error] = yaml.errors
+  if (error?.message.includes('call stack') === true) throw tooDeep()
   if (error !== undefined) throw wrong(lines.linePos(error.pos[0]).line, error.message.split('\n')[0] ?? 'no YAML')
   refuseBombs(yaml.contents, { nodes: 0 }, 0)
   const value: unknown = yaml.toJS({ maxAliasCount: 0 })
@@ -90,20 +93,48 @@ function wrong(line: number, message: string): CloudError {
   return new CloudError('invalid', `line ${line}: ${message}`, { hint: 'Nothing was changed. The schema is docs/config.schema.json.' })
 }
 
+function parse(text: string, lineCounter: LineCounter): Document.Parsed {
+  const { stackTraceLimit } = Error
+  // The parser makes an error of everything that is wrong, and each would carry its stack.
+  Error.stackTraceLimit = 0
+  try {
+    // Its own check for unique keys takes time by the square of their number.
+    return parseYaml(text, { lineCounter, schema: 'core', merge: false, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' })
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+/** Before it is parsed: what it takes to find out that a text is wrong grows with what stands in it. */
+function refuseParts(text: string): void {
+  let parts = 0
+  for (const _ of text.matchAll(/[\n,[{]|[-?:]\s|---|\t/g)) if (++parts > mostParts) throw tooMany()
+  if (/(?:[-?]\s+){13}/.test(text)) throw tooDeep()
+}
+
+function tooMany(): CloudError {
+  return new CloudError('too-large', `the configuration has more than ${mostParts} parts`, { hint: 'Divide it into several files.' })
+}
+
+function tooDeep(): CloudError {
+  return new CloudError('too-large', 'the configuration is nested too deeply')
+}
+
 /** The parser's time grows by the square of how deep brackets are nested. */
 function refuseBrackets(text: string): void {
   let open = 0
   for (const character of text) {
     if (character === '[' || character === '{') open++
     else if (character === ']' || character === '}') open = Math.max(0, open - 1)
-    if (open > mostBrackets) throw new CloudError('too-large', 'the configuration is nested too deeply')
+    if (open > mostBrackets) throw tooDeep()
   }
 }
 
 /** Anchors can make a short text grow without bound: they are not taken, nor is what is deep or has a great many parts. */
 function refuseBombs(node: unknown, count: { nodes: number }, depth: number): void {
   if (isAlias(node)) throw new CloudError('invalid', 'aliases (*name) are not allowed in a configuration')
-  if (++count.nodes > mostNodes || depth > mostDepth) throw new CloudError('too-large', 'the configuration has too many parts')
+  if (++count.nodes > mostParts) throw tooMany()
+  if (depth > mostDepth) throw tooDeep()
   if (isMap(node)) {
     const keys = new Set<unknown>()
     for (const { key, value } of node.items) {
