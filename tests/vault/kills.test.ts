@@ -121,7 +121,11 @@ async function killEverywhere(operation: string, kill: Kill) {
     // It can be changed as before.
     await vault.rotate()
     await home.remove()
-    if (!killed) return seen
+    if (killed) continue
+    console.info(
+      `${operation}: killed at ${step - 1} places, opened with the old keys ${seen.before} times, with the new ${seen.after} times, never with neither`,
+    )
+    return seen
   }
 }
 

@@ -45,11 +45,16 @@ interface Answer {
   readonly body: string
 }
 
-function ask(path: string, headers: Readonly<Record<string, string>> = {}, body: string | null = null): Promise<Answer> {
+function ask(
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  body: string | null = null,
+  method = body === null ? 'GET' : 'POST',
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const secure = url.startsWith('https')
     const send = secure ? httpsRequest : httpRequest
-    const options = { method: body === null ? 'GET' : 'POST', headers, rejectUnauthorized: false }
+    const options = { method, headers, rejectUnauthorized: false }
     const request = send(url + path, options, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -101,6 +106,14 @@ describe('a browser', () => {
     expect((await whoAmI({ cookie })).status).toBe(401)
     expect((await ask('/api/v1/whoami', { cookie, 'cloudmoor-client': 'web' })).status).toBe(401)
     expect((await ask('/openapi.json', { cookie, 'cloudmoor-client': 'web' })).status).toBe(401)
+    expect((await ask('/metrics', { cookie, 'cloudmoor-client': 'web' })).status).toBe(401)
+    // Contents of files: reading also for a link or a picture of its own page, changing with the header alone. There is no such mount.
+    const file = '/api/v1/mounts/none/content/x'
+    expect((await ask(file)).status).toBe(401)
+    expect((await ask(file, { cookie, 'sec-fetch-site': 'same-origin' })).status).toBe(404)
+    expect((await ask(file, { cookie, 'sec-fetch-site': 'none' })).status).toBe(401)
+    expect((await ask(file, { cookie }, 'x', 'PUT')).status).toBe(401)
+    expect((await ask(file, { cookie, 'cloudmoor-client': 'web' }, 'x', 'PUT')).status).toBe(404)
   })
 
   it('of another site is refused, whatever it brings', async () => {
