@@ -4,7 +4,7 @@ import type { Disk } from './disk.ts'
 /** A write that took longer found the disk busy, milliseconds. */
 const slowMs = 5
 /** So long the pool is asked after the first slow one; twice as long after each that follows soon. */
-const leastPauseMs = 1000
+const leastPauseMs = 5000
 const mostPauseMs = 60_000
 
 /**
