@@ -3,10 +3,12 @@
  * Usage: scripts/build [--force]. Does nothing when the inputs are those of the last build.
  */
 import { createHash } from 'node:crypto'
+import { isBuiltin } from 'node:module'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import type { Plugin } from 'esbuild'
 import { notices } from './notices.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -28,6 +30,21 @@ function entryPoints(): Record<string, string> {
 
 /** CommonJS packages inside an ES module still call `require`. */
 const banner = `import { createRequire as cloudmoorCreateRequire } from 'node:module'; const require = cloudmoorCreateRequire(import.meta.url);`
+
+/**
+ * Node's own modules are asked for by a call. An ES import of one reads all of its exports at once, and reading
+ * those of node:http (`WebSocket` and others) loads a whole HTTP client that nobody uses.
+ */
+const builtins: Plugin = {
+  name: 'builtins',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^[a-z]/ }, ({ path }) => (isBuiltin(path) ? { path: path.replace(/^node:/, ''), namespace: 'builtin' } : undefined))
+    bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+      loader: 'js',
+    }))
+  },
+}
 
 function filesBelow(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
@@ -69,6 +86,7 @@ async function main(): Promise<void> {
     legalComments: 'none',
     banner: { js: banner },
     external,
+    plugins: [builtins],
     metafile: true,
     logLevel: 'warning',
   })

@@ -2,6 +2,7 @@
 import type { CapabilityCheck } from '../../src-service/common/drive-state.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { ErrorKind } from '../../src-service/common/errors.ts'
+import { bytesOf } from '../../src-service/drive/connectors/bytes-of.ts'
 import type {
   Capabilities,
   Connector,
@@ -140,10 +141,8 @@ export function put(
   return connector.write(place, 'file', sourceOf(contents), writeOptions(precondition), abort)
 }
 
-export async function readAll(connector: Connector, place: RemotePlace, start: number, end: number, rev: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of connector.read(place, start, end, rev, signal)) chunks.push(chunk)
-  return Buffer.concat(chunks)
+export function readAll(connector: Connector, place: RemotePlace, start: number, end: number, rev: string): Promise<Buffer> {
+  return bytesOf(connector.read(place, start, end, rev, signal))
 }
 
 /** Whole contents of what is there now. */

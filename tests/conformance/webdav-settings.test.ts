@@ -54,7 +54,8 @@ describe('webdav settings', () => {
       const before = (await server.log()).length
       await works(opened({ url: server.digest, auth: 'digest' }), 'digest')
       await works(opened({ url: server.digest }), 'digest-auto')
-      const lines = (await server.log()).slice(before)
+      // The server writes its log when it has answered: the last line of the test before may come late.
+      const lines = (await server.log()).slice(before).filter((line) => !line.includes('/basic-auto '))
       expect(lines.some((line) => line.includes(' Digest username='))).toBe(true)
       expect(lines.filter((line) => line.includes(' Basic '))).toEqual([])
       // One refusal each, to get the challenge.

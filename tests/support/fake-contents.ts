@@ -2,6 +2,7 @@ import { wallTime } from '../../src-service/common/wall-time.ts'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type { Contents, ContentsHost } from '../../src-service/drive/cache/contents.ts'
 import type { Tree } from '../../src-service/drive/cache/tree.ts'
+import { bytesOf } from '../../src-service/drive/connectors/bytes-of.ts'
 
 interface Bytes {
   data: Buffer
@@ -217,11 +218,10 @@ export class FakeContents implements Contents {
     if (this.#host.disk.blobs.has(node)) return
     const version = this.#host.host.remoteVersion(node)
     if (version === undefined) throw new CloudError('not-found', 'the provider has no bytes of it')
-    const chunks: Uint8Array[] = []
-    for await (const chunk of this.#host.host.readRemote(node, 0, version.size, () => version.rev, 'reader', signal)) chunks.push(chunk)
+    const data = await bytesOf(this.#host.host.readRemote(node, 0, version.size, () => version.rev, 'reader', signal))
     // Written to meanwhile: what came is the base no more.
     if (this.#host.disk.blobs.has(node)) return
-    this.#host.disk.blobs.set(node, { data: Buffer.concat(chunks), dirty: false, sealed: true, base: version.rev })
+    this.#host.disk.blobs.set(node, { data, dirty: false, sealed: true, base: version.rev })
   }
 
   expect(): void {

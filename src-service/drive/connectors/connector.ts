@@ -112,6 +112,7 @@ export interface Connector {
   stat(place: RemotePlace, type: 'file' | 'folder' | 'any', signal: AbortSignal): Promise<RemoteEntry | null>
   /**
    * Bytes [start, end) of the version `rev`; chunks of any size, in order, exactly end - start bytes in all, or an error.
+   * The memory of a chunk is the caller's until it asks for the next one: who keeps bytes copies them (`bytesOf`).
    * `conflict` if the version is no longer there (checked by condition, or by the answer's headers before the first chunk).
    */
   read(place: RemotePlace, start: number, end: number, rev: string, signal: AbortSignal): AsyncIterable<Uint8Array>

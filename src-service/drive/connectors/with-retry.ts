@@ -113,7 +113,7 @@ const neverSent: ReadonlySet<string> = new Set([
   'ENETUNREACH',
   'ENETDOWN',
   'EHOSTUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
+  'CONNECT_TIMEOUT',
 ])
 
 /** True if nothing of a change can have been done that ended with this error. */

@@ -15,6 +15,8 @@ export const largestRequest = 8 * 1024 * 1024
 /** Files up to this size are fetched with one request. */
 export const smallFile = 1024 * 1024
 const gatherSize = 1024 * 1024
+/** Idle buffers that are kept for the next requests. */
+const gathersKept = 8
 
 export interface FetcherParts {
   readonly context: BlobContext
@@ -36,6 +38,8 @@ export interface FetcherParts {
 export class Fetcher {
   readonly #parts: FetcherParts
   readonly #running = new Set<Promise<void>>()
+  /** Used again: fresh ones for each request would be most of what the collector has to do. */
+  readonly #gathers: Buffer[] = []
   #closed = false
 
   constructor(parts: FetcherParts) {
@@ -228,7 +232,8 @@ export class Fetcher {
   async #receive(blob: LocalBlob, flight: Flight, file: BlobFile, rev: string, reservation: { bytes: number }): Promise<void> {
     const { context, stallMs } = this.#parts
     const { start, end, priority } = flight
-    const buffer = Buffer.allocUnsafeSlow(Math.min(gatherSize, blocksOf(end - start) * blockSize))
+    const size = Math.min(gatherSize, blocksOf(end - start) * blockSize)
+    const buffer = (size === gatherSize ? this.#gathers.pop() : undefined) ?? Buffer.allocUnsafeSlow(size)
     let filled = 0
     let position = start
     const stalled = new AbortController()
@@ -265,6 +270,7 @@ export class Fetcher {
     }
     if (position + filled < end) throw new CloudError('garbage', 'the provider sent fewer bytes than were asked for')
     if (filled > 0) await this.#store(blob, flight, file, buffer, filled, position, reservation)
+    if (size === gatherSize && this.#gathers.length < gathersKept) this.#gathers.push(buffer)
   }
 
   /** Blocks that arrived go into the blob, around what was written there meanwhile. */

@@ -1,4 +1,5 @@
 import { CloudError } from '../../../common/errors.ts'
+import { bytesOf } from '../../connectors/bytes-of.ts'
 import type { Connector, PosixAttributes, RemoteEntry, RemotePlace, Time, UploadSource } from '../../connectors/connector.ts'
 import { fileType, isFile, isFolder, type NodeRow } from '../tree.ts'
 import type { QueueParts } from './queue-parts.ts'
@@ -108,9 +109,7 @@ async function haveSameBytes(
   for (let start = 0; start < entry.size; start += comparedAtOnce) {
     const end = Math.min(entry.size, start + comparedAtOnce)
     const mine = await ours.read(start, end, signal)
-    const theirs: Uint8Array[] = []
-    for await (const chunk of connector.read(place, start, end, entry.rev, signal)) theirs.push(chunk)
-    if (!mine.equals(Buffer.concat(theirs))) return false
+    if (!mine.equals(await bytesOf(connector.read(place, start, end, entry.rev, signal)))) return false
   }
   return true
 }

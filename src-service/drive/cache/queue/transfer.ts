@@ -1,3 +1,4 @@
+import { bytesOf } from '../../connectors/bytes-of.ts'
 import type { Precondition, RemoteEntry, RemotePlace, UploadSource } from '../../connectors/connector.ts'
 import type { RemoteRow } from '../tree.ts'
 import { posixOf } from './identity.ts'
@@ -50,10 +51,4 @@ export async function isSameThere(
     if (!left.equals(right)) return false
   }
   return true
-}
-
-async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Uint8Array[] = []
-  for await (const chunk of chunks) all.push(chunk)
-  return Buffer.concat(all)
 }
