@@ -3,13 +3,16 @@ import { once } from 'node:events'
 import {
   closeSync,
   fstatSync,
+  fsyncSync,
   lstatSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
   writeSync,
@@ -23,6 +26,8 @@ import { header, headerSize, layoutMagic, layoutVersion } from './native.ts'
 
 const seekData = 3
 const seekHole = 4
+/** TMPFS_MAGIC. */
+const inMemory = (path: string): boolean => statfsSync(path).type === 0x01021994
 
 describe.skipIf(process.platform !== 'linux')('file and process calls', () => {
   if (process.platform !== 'linux') return
@@ -81,6 +86,19 @@ describe.skipIf(process.platform !== 'linux')('file and process calls', () => {
     expect(native.readNow(99999, target, 0, 1, 0)).toBe(-9)
     expect(() => native.readNow(fd, target, 10, 10, 0)).toThrow(RangeError)
     expect(native.readNow(fd, target, 0, 1, -1)).toBe(-22)
+  })
+
+  it('has the page cache let go of what is clean', async () => {
+    writeSync(fd, Buffer.alloc(1 << 20, 7))
+    fsyncSync(fd)
+    const target = Buffer.alloc(1 << 20)
+    const cached = native.readNow(fd, target, 0, target.length, 0)
+    await native.dropPages(fd, 0, 1 << 20)
+    // A file system in memory keeps its pages.
+    if (cached === target.length && !inMemory(folder)) expect(native.readNow(fd, target, 0, target.length, 0)).toBeLessThan(target.length)
+    expect(readSync(fd, target, 0, target.length, 0)).toBe(target.length)
+    expect(target.equals(Buffer.alloc(1 << 20, 7))).toBe(true)
+    await expect(native.dropPages(99999, 0, 1)).rejects.toMatchObject({ code: 'EBADF' })
   })
 
   it('allocates, finds data and holes, copies ranges', async () => {

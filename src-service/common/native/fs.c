@@ -22,6 +22,10 @@ int64_t fs_read_now(int fd, void *target, size_t length, int64_t position) {
   return got < 0 ? -errno : got;
 }
 
+int fs_drop_pages(int fd, int64_t offset, int64_t length) {
+  return -posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
 int fs_allocate(int fd, int mode, int64_t offset, int64_t length) {
   int result;
   do {

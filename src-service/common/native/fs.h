@@ -7,6 +7,8 @@
 
 // -EAGAIN: not in the page cache.
 int64_t fs_read_now(int fd, void *target, size_t length, int64_t position);
+// The page cache lets go of what is clean in this range.
+int fs_drop_pages(int fd, int64_t offset, int64_t length);
 int fs_allocate(int fd, int mode, int64_t offset, int64_t length);
 int64_t fs_seek(int fd, int64_t offset, int whence);
 int fs_clone(int from_fd, int to_fd);

@@ -147,6 +147,16 @@ static napi_value fallocate_call(napi_env env, napi_callback_info info) {
   return start_job(env, job, job != NULL && numbers(&call, job, 0, 4));
 }
 
+static int64_t run_drop(struct job *job) {
+  return fs_drop_pages((int)job->numbers[0], job->numbers[1], job->numbers[2]);
+}
+
+static napi_value drop_call(napi_env env, napi_callback_info info) {
+  struct call call = call_of(env, info);
+  struct job *job = new_job(env, "posix_fadvise", run_drop, NULL);
+  return start_job(env, job, job != NULL && numbers(&call, job, 0, 3));
+}
+
 static int64_t run_clone(struct job *job) {
   return fs_clone((int)job->numbers[0], (int)job->numbers[1]);
 }
@@ -281,7 +291,7 @@ static napi_value list_call(napi_env env, napi_callback_info info) {
 void define_jobs(napi_env env, napi_value exports) {
   const struct method methods[] = {
       {"mountDirect", mount_direct_call}, {"unmount", unmount_call},      {"receiveFd", receive_fd_call},
-      {"fallocate", fallocate_call},      {"cloneFile", clone_call},      {"copyRange", copy_call},
+      {"dropPages", drop_call},           {"fallocate", fallocate_call},      {"cloneFile", clone_call},      {"copyRange", copy_call},
       {"setTimes", times_call},           {"mknod", node_call},           {"renameNew", rename_call},
       {"getAttribute", get_call},         {"setAttribute", set_call},     {"removeAttribute", remove_call},
       {"listAttributes", list_call},

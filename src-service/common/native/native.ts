@@ -193,6 +193,8 @@ export interface Native {
   // fs.c
   /** preadv2(RWF_NOWAIT): bytes read, or a negative errno (-EAGAIN: not in the page cache). Short reads possible. */
   readNow(fd: number, target: Buffer, targetOffset: number, length: number, position: number): number
+  /** The page cache lets go of what is clean in this range, thread pool. */
+  dropPages(fd: number, offset: number, length: number): Promise<void>
   /** fallocate(2), thread pool. */
   fallocate(fd: number, mode: number, offset: number, length: number): Promise<void>
   /** lseek(2) with SEEK_DATA (3) or SEEK_HOLE (4): offset, or -ENXIO. */

@@ -93,6 +93,8 @@ export class LocalBlob {
   /** Blocks that are on their way. */
   readonly flights = new Map<number, Flight>()
   readonly cursors: Cursor[] = []
+  /** A reader who goes through the file has got the bytes before this; nobody else needs them in memory twice. */
+  passed = 0
   readonly seals = new Set<Seal>()
   filling = false
   baseLost = false

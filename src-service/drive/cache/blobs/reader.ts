@@ -10,6 +10,11 @@ import type { Ledger } from './ledger.ts'
 import type { LocalBlob } from './local-blob.ts'
 import { type Cursor, followRead, largestWindow, wantsMore } from './read-ahead.ts'
 
+/** Of files and reads below these sizes the page cache keeps what it likes. Bytes. */
+const largeFile = 64 * 1024 * 1024
+const largeRead = 128 * 1024
+const droppedAtOnce = 8 * 1024 * 1024
+
 export interface ReaderParts {
   readonly context: BlobContext
   readonly blobs: BlobTable
@@ -39,8 +44,27 @@ export class Reader {
     const left = blob.size - position
     if (left <= 0) return 0
     const got = this.#now(blob, position, left < length ? left : length, target, targetOffset)
-    if (got > 0 && !blob.whole) this.#ahead(blob, followRead(blob.cursors, position, got))
+    if (got <= 0) return got
+    if (blob.whole) this.#passed(blob, position, got)
+    else this.#ahead(blob, followRead(blob.cursors, position, got))
     return got
+  }
+
+  /** The kernel keeps what it was given: the page cache of a large local file need not keep it besides. */
+  #passed(blob: LocalBlob, position: number, length: number): void {
+    if (blob.size < largeFile || length < largeRead || blob.dirty) return
+    const end = position + length
+    if (position < blob.passed || position > blob.passed + 2 * droppedAtOnce) blob.passed = position
+    const from = blob.passed
+    if (end - from < droppedAtOnce) return
+    const file = this.#parts.files.ready(blob)
+    if (file === undefined || this.#native === null) return
+    blob.passed = end
+    void this.#native
+      .dropPages(file.fd, from, end - from)
+      // Only memory is at stake.
+      .catch(() => undefined)
+      .finally(() => this.#parts.files.release(file))
   }
 
   /** What the page cache has; -1 if not all of it. */
@@ -60,7 +84,10 @@ export class Reader {
         return this.#through(blob, position, end, target, targetOffset, signal)
       try {
         const got = await this.#local(blob, position, end, target, targetOffset)
-        if (got !== undefined) return got
+        if (got !== undefined) {
+          if (blob.whole) this.#passed(blob, position, got)
+          return got
+        }
       } catch (error) {
         if (tries > 0 || !this.#givesUp(blob, CloudError.from(error))) throw error
       }

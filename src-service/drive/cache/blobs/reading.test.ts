@@ -25,6 +25,36 @@ test('what was fetched stays, also after a crash', async () => {
   expect(contents.localBytes(node)).toBe(48 * blockSize + 4096)
 })
 
+test('a large local file is not kept in memory twice by who goes through it', async () => {
+  fixture = await Fixture.make()
+  const { native } = fixture
+  if (native === null) throw new Error('no addon')
+  fixture.limit = 128 * mib
+  const dropped: [number, number][] = []
+  fixture.native = {
+    ...native,
+    dropPages: (fd, offset, length) => {
+      dropped.push([offset, offset + length])
+      return native.dropPages(fd, offset, length)
+    },
+  }
+  await fixture.open()
+  const data = pattern(64 * mib, 3)
+  const node = fixture.remoteNode(data)
+  for (let at = 0; at < data.length; at += mib) await fixture.read(node, at, mib)
+  await until(() => fixture.blobRow(node)?.whole === 1)
+  for (const round of [1, 2]) {
+    dropped.length = 0
+    for (let at = 0; at < data.length; at += mib) {
+      expect((await fixture.read(node, at, mib)).equals(data.subarray(at, at + mib))).toBe(true)
+    }
+    expect([round, dropped]).toEqual([round, Array.from({ length: 8 }, (_, i) => [8 * i * mib, 8 * (i + 1) * mib])])
+  }
+  dropped.length = 0
+  for (let at = 0; at < data.length; at += 4 * mib) await fixture.read(node, at, 4096)
+  expect(dropped).toEqual([])
+})
+
 test('a small file is one request, and all who want it share that', async () => {
   fixture = await Fixture.make()
   await fixture.open()
