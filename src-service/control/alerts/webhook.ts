@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto'
-import { request } from 'undici'
 import { type Backoff, backoffDelay } from '../../common/backoff.ts'
 import { type Clock, pause } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
@@ -139,6 +138,8 @@ async function send(parts: WebhookParts, { id, body }: { readonly id: string; re
 
 async function post(target: string, options: { headers: Record<string, string>; body: string; signal: AbortSignal }): Promise<number> {
   try {
+    // Loaded with the first alert: most services never send one, and it is large.
+    const { request } = await import('undici')
     // Redirections are not followed: alerts go where they were told to go.
     const { statusCode, body } = await request(target, { method: 'POST', ...options })
     await body.dump({ limit: 65_536, signal: options.signal }).catch(() => {})

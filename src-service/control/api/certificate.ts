@@ -2,7 +2,6 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { generate } from 'selfsigned'
 import { CloudError } from '../../common/errors.ts'
 import type { Certificate } from './web-listener.ts'
 
@@ -32,6 +31,8 @@ export async function selfMadeCertificate(folder: string, addresses: readonly st
     { type: 2 as const, value: hostname() },
     ...addresses.map((ip) => ({ type: 7 as const, ip })),
   ]
+  // Made once in years: until then its libraries take no memory.
+  const { generate } = await import('selfsigned')
   const made = await generate([{ name: 'commonName', value: hostname() }], {
     ...{ keyType: 'ec', curve: 'P-256', algorithm: 'sha256' },
     ...{ notBeforeDate: new Date(now - 3600_000), notAfterDate: new Date(now + validDays * 86_400_000) },
