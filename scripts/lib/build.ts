@@ -38,7 +38,9 @@ const banner = `import { createRequire as cloudmoorCreateRequire } from 'node:mo
 const builtins: Plugin = {
   name: 'builtins',
   setup(bundler) {
-    bundler.onResolve({ filter: /^[a-z]/ }, ({ path }) => (isBuiltin(path) ? { path: path.replace(/^node:/, ''), namespace: 'builtin' } : undefined))
+    bundler.onResolve({ filter: /^[a-z]/ }, ({ path }) =>
+      isBuiltin(path) ? { path: path.replace(/^node:/, ''), namespace: 'builtin' } : undefined,
+    )
     bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule('node:${path}')`,
       loader: 'js',
