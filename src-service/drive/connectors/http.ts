@@ -3,9 +3,9 @@
  * socket is paused while the reader is behind. Why our own: docs/decisions/0019-own-http-client.md.
  */
 import { CloudError } from '../../common/errors.ts'
-import { Connection, type TlsOptions } from './http/connection.ts'
-import { Exchange, type HttpRequest, type HttpResponse } from './http/exchange.ts'
-import type { Headers } from './http/head.ts'
+import { Connection, type TlsOptions } from './http-connection.ts'
+import { Exchange, type HttpRequest, type HttpResponse } from './http-exchange.ts'
+import type { Headers } from './http-head.ts'
 
 export type { Headers, HttpRequest, HttpResponse, TlsOptions }
 

@@ -1,10 +1,10 @@
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { CloudError } from '../../../common/errors.ts'
-import { Body, type BodySource } from './body.ts'
-import { ChunkedDecoder } from './chunked.ts'
-import type { Exchange } from './exchange.ts'
-import { parseHead, type ResponseHead, writeHead } from './head.ts'
+import { CloudError } from '../../common/errors.ts'
+import { Body, type BodySource } from './http-body.ts'
+import { ChunkedDecoder } from './http-chunked.ts'
+import type { Exchange } from './http-exchange.ts'
+import { parseHead, type ResponseHead, writeHead } from './http-head.ts'
 
 /** What the certificate of the server is held against, and what we show ours by. PEM. */
 export interface TlsOptions {

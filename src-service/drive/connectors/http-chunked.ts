@@ -1,4 +1,4 @@
-import { CloudError } from '../../../common/errors.ts'
+import { CloudError } from '../../common/errors.ts'
 
 /** Longest line with a size, and all trailers together, bytes. */
 const longestLine = 1024

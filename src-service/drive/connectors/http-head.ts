@@ -1,5 +1,5 @@
 /** Heads of HTTP/1.1 messages (RFC 9112), strict: what is not plainly right is refused, never guessed at. */
-import { CloudError } from '../../../common/errors.ts'
+import { CloudError } from '../../common/errors.ts'
 
 /** By lower-case name; several if the header came several times. */
 export type Headers = Readonly<Record<string, string | string[] | undefined>>

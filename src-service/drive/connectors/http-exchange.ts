@@ -1,6 +1,6 @@
-import { CloudError } from '../../../common/errors.ts'
-import type { Body } from './body.ts'
-import type { Headers, RequestHead } from './head.ts'
+import { CloudError } from '../../common/errors.ts'
+import type { Body } from './http-body.ts'
+import type { Headers, RequestHead } from './http-head.ts'
 
 export interface HttpRequest extends RequestHead {
   /** An iterable's length stands in `content-length`; it is asked for its bytes once. */

@@ -1,5 +1,5 @@
-import { CloudError } from '../../../common/errors.ts'
-import { chunkSize, giveChunk, takeChunk } from './chunk-pool.ts'
+import { CloudError } from '../../common/errors.ts'
+import { chunkSize, giveChunk, takeChunk } from './http-chunk-pool.ts'
 
 /** Bytes held for a slow reader before the socket is paused. */
 const highWater = 512 * 1024
