@@ -53,6 +53,8 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
 export const clouds = {
   tree: () => new FakeCloud(),
   'flat keys': () => Object.assign(new FakeCloud({ move: 'object', realFolders: false }), { newRevs: true }),
+  'object storage': () =>
+    Object.assign(new FakeCloud({ move: 'object', realFolders: false, conditionalRemove: 'checked' }), { contentRevs: true }),
   'no moves': () => new FakeCloud({ move: 'none' }),
   'no moves, no copies, no times': () => new FakeCloud({ move: 'none', copy: false, posix: { mtime: false, setAttributes: false } }),
 } as const

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { CloudError } from '../../src-service/common/errors.ts'
 import type {
   Capabilities,
@@ -35,6 +36,8 @@ export class FakeCloud implements Connector {
   pageSize = 1000
   /** Moves and changed attributes make a new version, with a time of its own, as with clouds that copy for them. */
   newRevs = false
+  /** The same bytes are the same version, wherever they are: an ETag of object storage. */
+  contentRevs = false
   /** Called before (done = false) and after (done = true) each change; an error takes the place of the answer. */
   fault: (point: FaultPoint) => CloudError | undefined = () => undefined
   /** A change for which this gives a promise gets no answer, and is done when the promise resolves, whoever lives then. */
@@ -376,7 +379,8 @@ export class FakeCloud implements Connector {
   }
 
   #object(type: RemoteType, data: Buffer, posix: PosixAttributes): CloudObject {
-    const rev = type === 'folder' ? '' : `r${++this.#revs}`
+    const number = ++this.#revs
+    const rev = type === 'folder' ? '' : this.contentRevs ? createHash('md5').update(data).digest('hex') : `r${number}`
     this.versions.set(rev, data.toString())
     return { type, data, rev, mtime: { sec: 1_700_000_000 + this.#revs, nsec: 0 }, posix }
   }

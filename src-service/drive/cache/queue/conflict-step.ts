@@ -103,12 +103,15 @@ function takeOver({ takeIn }: QueueParts, name: NameRow, own: RemoteRow, entry: 
 
 /** Surely nothing stands there: what we knew of the place is gone. */
 function forgetPlace(parts: QueueParts, name: NameRow, raw: Buffer, kind: 'file' | 'folder' | 'any'): void {
-  const { tree, ledger, rows } = parts
+  const { tree, ledger, rows, takeIn } = parts
   for (const folder of [false, true]) {
     if (kind === (folder ? 'file' : 'folder')) continue
     const there = tree.remoteAt(name.parent, raw, folder)
     if (there === undefined) continue
     const ours = there.id === name.remote
+    const holder = tree.nameOfRemote(there.id)
     if (there.node === 0 || ours || rows.ofRemote(there.id) !== undefined) ledger.gone(there.id)
+    // Another client's, shown under another name because a folder has this one, and removed by that client since.
+    else if (!folder && holder !== undefined && !takeIn.isBusy(holder)) takeIn.remove(holder, there)
   }
 }
