@@ -2,7 +2,7 @@
  * Random calls while the worker dies, the cloud is away, the cache is full and another client writes. Afterwards mount, remote and
  * model agree, and every version that was acknowledged is there, under its name or as a conflict copy.
  */
-import { mkdir, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,10 +11,10 @@ import { S3Connector } from '../../src-service/drive/connectors/s3/s3-connector.
 import { connectionOf, untilWaiting, whyNoConnectionList } from '../faults/kernel.ts'
 import { type ProxiedDrive, proxiedDrive } from '../semantics/fixture.ts'
 import { Installation, signal } from '../support/installation.ts'
-import { isProof, random, randomInt } from '../support/random.ts'
+import { isProof, random, randomInt, timesOf } from '../support/random.ts'
 import { compile, Exerciser } from './exerciser.ts'
 
-const rounds = 200
+const rounds = timesOf(20)
 const limit = { timeout: 3_600_000 }
 let scratch: string
 let program: string
@@ -55,6 +55,8 @@ class Trouble {
       await sleep(20)
       const { pid, state } = await installation.mountStatus('drive')
       if (pid === 0 || state !== 'mounted') continue
+      // A mount none of whose last five workers answered anything is given up: both programs may wait for room in the cache.
+      await statfs(mount)
       if (!untilWaiting(await connectionOf(mount), 5000)) throw new Error('nothing happens on the mount')
       killed = signal(pid, 'SIGKILL')
     }
@@ -105,7 +107,7 @@ class Trouble {
 }
 
 test('nothing is lost, whatever happens', limit, async ({ skip }) => {
-  // A read beside a move of its folder can still fail, see docs/operations/known-issues.md: once in some twenty runs.
+  // It still ends early now and then, see docs/operations/known-issues.md.
   if (!isProof) return skip('what fails depends on the moment: scripts/test --proof')
   const reason = await whyNoConnectionList()
   if (reason !== null) return skip(reason)
@@ -116,9 +118,11 @@ test('nothing is lost, whatever happens', limit, async ({ skip }) => {
   const seeds = [randomInt(1e9), randomInt(1e9)]
   const running = await Promise.all(seeds.map((seed) => Exerciser.start(program, drive.mount, drive.installation.folder, seed, 0)))
   const trouble = new Trouble(drive)
-  for (let round = 0; round < rounds; round++) await trouble.strike(round)
+  for (let round = 0; round < rounds && running.every((one) => !one.hasFailed); round++) await trouble.strike(round)
   await trouble.over()
-  const done = await Promise.all(running.map((one) => one.stop(120_000)))
+  const done = await Promise.all(running.map((one) => one.stop(120_000))).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}\nafter ${JSON.stringify(trouble.counts)}\n${await drive.installation.logs()}`, { cause: error })
+  })
   for (const one of running) await one.expectSame(drive.mount)
   await drive.installation.uploaded('drive', 120_000)
 

@@ -27,6 +27,8 @@ export class Exerciser {
   readonly #stop: string
   readonly #done: Promise<Exercised>
   readonly #kill: () => void
+  /** It ended because model and mount differ: nothing is to be learned from going on. */
+  hasFailed = false
 
   private constructor(name: string, model: string, stop: string, done: Promise<Exercised>, kill: () => void) {
     this.name = name
@@ -34,6 +36,7 @@ export class Exerciser {
     this.#stop = stop
     this.#done = done
     this.#kill = kill
+    done.catch(() => (this.hasFailed = true))
   }
 
   /** @param calls 0: until `stop` is called, and what the cloud or the cache refuse has not happened */
@@ -53,7 +56,6 @@ export class Exerciser {
       if (code !== 0) throw new Error(`seed ${seed}: the exerciser ended with ${String(code)}\n${said}`)
       return JSON.parse(out) as Exercised
     })
-    done.catch(() => undefined)
     return new Exerciser(name, model, stop, done, () => child.kill('SIGKILL'))
   }
 

@@ -219,6 +219,26 @@ test('a new version of the same bytes is fetched on from', async () => {
   expect(fixture.requests).toEqual([])
 })
 
+test('a change of ours that gives the same bytes another version does not end a request for them, nor lose the base of changes', async () => {
+  fixture = await Fixture.make()
+  const data = pattern(3 * blockSize, 1)
+  let arrive: () => void = () => undefined
+  const arrived = new Promise<void>((resolve) => (arrive = resolve))
+  fixture.onChunk = () => arrived
+  await fixture.open()
+  const node = fixture.remoteNode(data)
+  const reading = fixture.readAll(node)
+  await until(() => fixture.requests.length > 0)
+  await fixture.write(node, 0, Buffer.from('x'))
+  fixture.remote.set(node, { rev: 'moved', data })
+  fixture.database.transaction(() => {
+    fixture.need().revised(node, 'moved')
+  })
+  arrive()
+  expect((await reading).subarray(1).equals(data.subarray(1))).toBe(true)
+  expect(fixture.lost).toEqual([])
+})
+
 test('a clean copy that the disk cannot give is fetched again; a dirty one is an error', async () => {
   fixture = await Fixture.make({ native: null })
   let broken = 0
