@@ -99,6 +99,14 @@ export function bodySchema({ body, method, path }: HttpBinding, components: Comp
   return bound.length === 0 ? messageSchema(method.input, components) : objectSchema(method.input, components, bound)
 }
 
+/** A call without a body is refused; otherwise an absent body is an empty one. */
+export function needsBody({ body, method, path }: HttpBinding): boolean {
+  if (body === 'none') return false
+  if (body !== 'whole') return ruleOf(body)?.required === true
+  const bound = path.variables.map(({ field }) => field)
+  return method.input.fields.some((field) => !bound.includes(field.name) && ruleOf(field)?.required === true)
+}
+
 function isTop(path: PathTemplate, index: number): boolean {
   return path.variables[index]?.field.includes('.') === false
 }

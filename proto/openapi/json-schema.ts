@@ -30,7 +30,8 @@ const wellKnown: Readonly<Record<string, Schema>> = {
 
 const digits = '^(0|[1-9][0-9]{0,14})$'
 const signedDigits = '^-?(0|[1-9][0-9]{0,14})$'
-const safe = Number.MAX_SAFE_INTEGER
+/** Most that `digits` says, and what every reader of JSON can tell apart. */
+const safe = 999_999_999_999_999
 
 /** True for messages that JSON writes as one text. */
 export function isTextual(message: DescMessage): boolean {
@@ -112,9 +113,15 @@ function itemSchema(field: DescField & { fieldKind: 'list' | 'map' }, rule: Fiel
 }
 
 function valueSchema(message: DescMessage, rule: FieldRule | null, components: Components): Schema {
-  const schema = messageSchema(message, components)
+  const schema = { ...messageSchema(message, components), ...narrowed(message, rule) }
   if (rule === null || rule.requiredFields.length === 0) return schema
-  return { allOf: [schema, { type: 'object', required: [...rule.requiredFields] }] }
+  return { ...schema, required: [...rule.requiredFields] }
+}
+
+/** What a rule says of the value of a well-known type. */
+function narrowed(message: DescMessage, rule: FieldRule | null): Schema {
+  if (rule?.scalarValues === true) return { additionalProperties: { type: ['string', 'number', 'boolean'] } }
+  return rule !== null && rule.pattern !== '' && isTextual(message) ? { pattern: rule.pattern } : {}
 }
 
 /** @param given the enum has to say something */

@@ -2,9 +2,10 @@ import { getOption } from '@bufbuild/protobuf'
 import type { DescFile, DescMethod, DescService } from '@bufbuild/protobuf'
 import { policy, Role } from '../gen/cloudmoor/v1/policy_pb.js'
 import type { Comments } from './comments.ts'
-import { bindingsOf, bodySchema, isRequired, queryFieldSchema, variableSchema } from './http-binding.ts'
+import { examples } from './examples.ts'
+import { bindingsOf, bodySchema, isRequired, needsBody, queryFieldSchema, variableSchema } from './http-binding.ts'
 import type { HttpBinding } from './http-binding.ts'
-import { fieldSchema, messageSchema, ruleOf, withoutKeywords } from './json-schema.ts'
+import { fieldSchema, messageSchema, withoutKeywords } from './json-schema.ts'
 import type { Components, Schema } from './json-schema.ts'
 import { errorResponses, plainPaths, statusSchemas } from './plain-routes.ts'
 
@@ -60,23 +61,19 @@ function operation(binding: HttpBinding, comments: Comments, components: Compone
     summary: firstSentence(comment),
     description: `${comment}\n\nNeeds the role ${roleOf(method)}.`,
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === null
-      ? {}
-      : { requestBody: { required: needsBody(binding, body, components), content: { 'application/json': { schema: body } } } }),
+    ...(getOption(method, policy).open ? { security: [] } : {}),
+    ...(body === null ? {} : { requestBody: { required: needsBody(binding), content: { 'application/json': jsonBody(id, body) } } }),
     responses: { 200: answer(binding, components), ...errorResponses },
   }
 }
 
-function roleOf(method: DescMethod): string {
-  return Role[getOption(method, policy).role].toLowerCase().replace('_', '-')
+function jsonBody(id: string, schema: Schema): Schema {
+  const example = examples[id]
+  return example === undefined ? { schema } : { schema, example }
 }
 
-/** An absent body is an empty one. */
-function needsBody({ body }: HttpBinding, schema: Schema, components: Components): boolean {
-  if (typeof body === 'object') return ruleOf(body)?.required === true
-  const reference = schema['$ref']
-  const whole = typeof reference === 'string' ? components.schemas.get(reference.slice(reference.lastIndexOf('/') + 1)) : schema
-  return whole !== undefined && ('required' in whole || JSON.stringify(whole['allOf'] ?? []).includes('"required"'))
+function roleOf(method: DescMethod): string {
+  return Role[getOption(method, policy).role].toLowerCase().replace('_', '-')
 }
 
 function firstSentence(comment: string): string {
@@ -108,7 +105,7 @@ const ifMatch = {
   name: 'If-Match',
   in: 'header',
   description: 'The etag that the resource must have, in quotes.',
-  schema: { type: 'string', pattern: '^"[1-9][0-9]{0,14}"$' },
+  schema: { type: 'string', pattern: '^"[0-9A-Za-z]{1,64}"$' },
 }
 const idempotencyKey = {
   name: 'Idempotency-Key',

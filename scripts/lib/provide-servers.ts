@@ -8,6 +8,7 @@ import { findMinio } from '../../tests/servers/minio.ts'
 import { findMoto } from '../../tests/servers/moto.ts'
 import { findNginx } from '../../tests/servers/nginx.ts'
 import { findRcloneProgram } from '../../tests/servers/rclone.ts'
+import { findSchemathesis } from '../../tests/servers/schemathesis.ts'
 import { findSwift } from '../../tests/servers/swift.ts'
 import { findVersitygw } from '../../tests/servers/versitygw.ts'
 
@@ -16,7 +17,7 @@ if (process.argv.includes('--path')) {
   if ('missing' in minio) process.exitCode = 1
   else process.stdout.write(`${minio.path}\n`)
 } else {
-  const others = [findVersitygw, findSwift, findApache, findNginx, findMoto, findGrpcurl, findRcloneProgram]
+  const others = [findVersitygw, findSwift, findApache, findNginx, findMoto, findGrpcurl, findRcloneProgram, findSchemathesis]
   for (const find of others) tellMissing(await find())
 }
 tellMissing(minio)

@@ -1,10 +1,11 @@
 import type { DescMethod } from '@bufbuild/protobuf'
-import { getOption } from '@bufbuild/protobuf'
+import { getOption, ScalarType } from '@bufbuild/protobuf'
 import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { policy, Role } from '../../proto/gen/cloudmoor/v1/policy_pb.js'
 import { http } from '../../proto/gen/google/api/annotations_pb.js'
+import { ruleOf } from '../../proto/openapi/json-schema.ts'
 import { loadContract } from '../../proto/policy-faults.ts'
 import { allMounts } from '../../src-service/control/users/principal.ts'
 import type { Grant } from '../../src-service/control/users/principal.ts'
@@ -97,7 +98,11 @@ async function allRoutes(): Promise<Route[]> {
 
 function requestFor(method: DescMethod): Readonly<Record<string, unknown>> {
   const { mountField, providerField } = getOption(method, policy)
-  const request: Record<string, unknown> = {}
+  // What a request cannot be without is there: what is refused is not refused for that.
+  const needed = method.input.fields.filter(
+    (field) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING && ruleOf(field)?.required,
+  )
+  const request: Record<string, unknown> = Object.fromEntries(needed.map((field) => [field.jsonName, 'x']))
   for (const [path, id] of [
     [mountField, 'outside'],
     [providerField, 'p2'],

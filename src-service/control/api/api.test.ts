@@ -222,7 +222,6 @@ describe('errors', () => {
       client.mounts.listMounts({ pageSize: -1 }),
       client.mounts.listMounts({ pageToken: '!' }),
       client.mounts.createMount({ mount: { name: 'x', options: { a: { b: 1 } } } }),
-      client.providers.updateProvider({ provider: { id: 'x' }, updateMask: { paths: ['type'] } }),
       client.logs.tailLogs({ lines: 1_000_000 })[Symbol.asyncIterator]().next(),
     ]
     const failures = await Promise.all(wrong.map(failureOf))

@@ -1,4 +1,4 @@
-import type { DescField, DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
+import type { DescField, DescMessage, DescMethod, DescMethodUnary, DescService } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect'
 import type { HandlerContext, ServiceImpl, Transport } from '@connectrpc/connect'
 import { describe, expect, it } from 'vitest'
@@ -79,15 +79,20 @@ it('lets a role call what it may, and nothing else', async () => {
 
 /** What a method must be given. */
 function leastRequest({ input }: DescMethodUnary): Record<string, unknown> {
-  const needed = input.fields.filter((field) => ruleOf(field)?.required === true)
+  return leastMessage(input, [])
+}
+
+function leastMessage({ fields }: DescMessage, also: readonly string[]): Record<string, unknown> {
+  const needed = fields.filter((field) => ruleOf(field)?.required === true || also.includes(field.jsonName))
   return Object.fromEntries(needed.map((field) => [field.localName, leastValue(field)]))
 }
 
 function leastValue(field: DescField): unknown {
   if (field.fieldKind === 'enum') return 1
-  if (field.fieldKind === 'message') return {}
+  if (field.fieldKind === 'message') return leastMessage(field.message, ruleOf(field)?.requiredFields ?? [])
   if (field.fieldKind === 'list') return [field.listKind === 'message' ? {} : 'x']
-  return 'x'.repeat(Math.max(1, ruleOf(field)?.minLength ?? 0))
+  const rule = ruleOf(field)
+  return (rule?.pattern.startsWith('^/') === true ? '/' : 'x').repeat(Math.max(1, rule?.minLength ?? 0))
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
@@ -149,7 +154,7 @@ describe('a grant over some mounts', () => {
     expect(await outcome(mounts.getMount({}))).toBe('PERMISSION')
     expect(await outcome(mounts.updateMount({ mount: { id: 'm2' } }))).toBe('NOT_FOUND')
     expect(await outcome(mounts.updateMount({ mount: { id: 'm1', providerId: 'p2' } }))).toBe('NOT_FOUND')
-    expect(await outcome(mounts.createMount({ mount: { providerId: 'p1' } }))).toBe('PERMISSION')
+    expect(await outcome(mounts.createMount({ mount: { name: 'm', path: '/m', providerId: 'p1' } }))).toBe('PERMISSION')
     expect(await outcome(mounts.listMounts({}))).toBe('done')
     expect(await outcome(providers.getProvider({ id: 'p1' }))).toBe('done')
     expect(await outcome(providers.getProvider({ id: 'p2' }))).toBe('NOT_FOUND')
@@ -223,4 +228,14 @@ it('opens so many streams and counts those that ended', async () => {
   await endFirst()
   await (await start())()
   await endSecond()
+  const atOnce = await Promise.allSettled(Array.from({ length: 8 }, start))
+  const opened = atOnce.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  expect(opened.length).toBe(2)
+  for (const end of opened) await end()
+  const refuse = () => {
+    throw new CloudError('offline', 'no')
+  }
+  const failing = createClient(LogService, transportTo(LogService, refuse, admin, 2))
+  for (const reason of ['OFFLINE', 'OFFLINE', 'OFFLINE'])
+    expect(readError(await drain(failing.tailLogs({})).catch((caught: unknown) => caught)).reason).toBe(reason)
 })

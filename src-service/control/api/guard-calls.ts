@@ -108,6 +108,23 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     withCorrelation(values.get(correlationKey), () => log.write(level, 'call failed', fields))
   }
 
+  /** Counts a stream until the result is called or `signal` is aborted; then calls `letGo`. Throws `unavailable` (TOO_MANY_STREAMS). */
+  function openStream(signal: AbortSignal, letGo: () => void): () => void {
+    if (calls.openStreams >= maxStreams) {
+      throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
+    }
+    calls.openStreams++
+    let open = true
+    const over = () => {
+      if (open) calls.openStreams--
+      open = false
+      letGo()
+    }
+    // A stream that nobody ever reads from ends with its call.
+    signal.addEventListener('abort', over, { once: true })
+    return over
+  }
+
   function gate({ values, method, signal, requestHeader }: HandlerContext): void {
     const started = performance.now()
     const correlationId = readCorrelationId(requestHeader.get(correlationHeader))
@@ -141,7 +158,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     values.set(correlationKey, correlationId)
     const started = performance.now()
     const principal = values.get(principalKey)
-    const signal = deadlineOf(policy, client, principal?.ended ?? null)
+    const { signal, letGo } = limitsOf(policy, client, principal?.ended ?? null)
     async function run(): Promise<T> {
       try {
         admitCaller(principal, policy)
@@ -158,6 +175,8 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
         await audit.end(values, name, policy, about, error)
         record(values, name, started, error)
         throw describe(error, correlationId)
+      } finally {
+        letGo()
       }
     }
     return withCorrelation(correlationId, run)
@@ -190,13 +209,12 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
 
     async function run(): Promise<Response> {
       const principal = request.contextValues.get(principalKey)
-      const signal = deadlineOf(policy, request.signal, principal?.ended ?? null)
+      const { signal, letGo } = limitsOf(policy, request.signal, principal?.ended ?? null)
+      let over = letGo
       try {
         if (principal !== null && principal.scope.kind !== 'all') await refreshGrants(signal)
         const checked = admitTo(request, principal, policy)
-        if (request.stream && calls.openStreams >= maxStreams) {
-          throw new CloudError('unavailable', `more than ${maxStreams} streams are open`, { code: 'TOO_MANY_STREAMS' })
-        }
+        if (request.stream) over = openStream(signal, letGo)
         if (!request.stream) await audit.begin(values, nameOf(request.method), policy, request.message)
         const response = await orAborted(next({ ...checked, signal }), signal)
         if (!request.stream) await audit.end(values, nameOf(request.method), policy, request.message, null)
@@ -204,17 +222,13 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
         calls.count(nameOf(request.method), 'OK', performance.now() - started)
         if (policy.audit !== 'read')
           log.write('info', 'call done', { method: nameOf(request.method), principal: principalName(values), milliseconds: since(started) })
-        if (!response.stream) return response
-        calls.openStreams++
-        let open = true
-        const over = () => {
-          if (open) calls.openStreams--
-          open = false
+        if (!response.stream) {
+          letGo()
+          return response
         }
-        // A stream that nobody ever reads from ends with its call.
-        signal.addEventListener('abort', over, { once: true })
         return { ...response, message: guardStream(response.message, correlationId, signal, (caught) => failStream(caught, signal), over) }
       } catch (caught) {
+        over()
         return failUnary(caught, signal)
       }
     }
@@ -258,9 +272,32 @@ export function readCorrelationId(given: string | string[] | null | undefined): 
   return typeof given === 'string' && /^[A-Za-z0-9-]{8,64}$/.test(given) ? given : newId()
 }
 
-function deadlineOf(policy: MethodPolicy, client: AbortSignal, login: AbortSignal | null): AbortSignal {
-  const limits = [...(login === null ? [] : [login]), ...(policy.deadlineMs === null ? [] : [AbortSignal.timeout(policy.deadlineMs)])]
-  return limits.length === 0 ? client : AbortSignal.any([client, ...limits])
+/** What a call may take: it ends with its client, its login or its deadline, whichever is first. */
+interface Limits {
+  readonly signal: AbortSignal
+  /** To be called at the end: timer and login would keep what belongs to the call for as long as they last. */
+  readonly letGo: () => void
+}
+
+function limitsOf(policy: MethodPolicy, client: AbortSignal, login: AbortSignal | null): Limits {
+  const controller = new AbortController()
+  const sources = login === null ? [client] : [client, login]
+  const late = () => controller.abort(new CloudError('timeout', 'the call took too long'))
+  const timer = policy.deadlineMs === null ? undefined : setTimeout(late, policy.deadlineMs)
+  const end = ({ target }: Event) => {
+    if (target instanceof AbortSignal) controller.abort(target.reason)
+  }
+  for (const source of sources) {
+    if (source.aborted) controller.abort(source.reason)
+    else source.addEventListener('abort', end, { once: true })
+  }
+  const letGo = () => {
+    clearTimeout(timer)
+    for (const source of sources) source.removeEventListener('abort', end)
+  }
+  controller.signal.addEventListener('abort', letGo, { once: true })
+  if (controller.signal.aborted) letGo()
+  return { signal: controller.signal, letGo }
 }
 
 /** Rejects with the signal's reason as soon as it is aborted, also if the work does not look at it. */
@@ -310,8 +347,6 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
     const reason: unknown = signal.reason
     if (reason instanceof CloudError) return reason
     if (reason instanceof ConnectError) return fromLibrary(reason)
-    if (reason instanceof Error && reason.name === 'TimeoutError')
-      return new CloudError('timeout', 'the call took too long', { cause: caught })
     return new CloudError('cancelled', 'the client ended the call', { cause: caught })
   }
   return caught instanceof ConnectError ? fromLibrary(caught) : CloudError.from(caught)

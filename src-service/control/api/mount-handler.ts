@@ -10,7 +10,7 @@ import type { CreateOnce } from './create-once.ts'
 import { changeableMountFields, readMountPatch, readMountSpec, writeMount } from './mount-wire.ts'
 import { pageOf } from './page.ts'
 import { checkPlace } from './place-rules.ts'
-import { checkMask, readDuration, readEtag } from './wire-values.ts'
+import { checkMask, readDuration, readEtag, withoutFixed } from './wire-values.ts'
 
 /** MountService in terms of `MountManager`. */
 export function mountHandler(
@@ -44,12 +44,17 @@ export function mountHandler(
     updateMount: async (request, context) => {
       const { signal } = context
       const given = request.mount ?? missing()
-      const paths = request.updateMask?.paths ?? []
+      const stored = await mounts.get(given.id, signal)
+      const { providerId, remoteRoot, cacheDir } = stored.record
+      const paths = withoutFixed(request.updateMask?.paths ?? [], {
+        provider_id: given.providerId === providerId,
+        remote_root: given.remoteRoot === remoteRoot,
+        cache_dir: given.cacheDir === cacheDir,
+      })
       checkMask(paths, changeableMountFields)
       if (paths.includes('labels') && !sightOf(context).whole)
         throw new CloudError('permission', 'labels say which grants cover a mount: changing them needs a grant over all mounts')
       if (paths.includes('path')) await checkPlace(settings, callerOf(context), 'mountRoots', given.path)
-      const stored = await mounts.get(given.id, signal)
       const patch = readMountPatch(given, paths, stored.record.options)
       return { mount: writeMount(await mounts.update(given.id, readEtag(given.etag), patch, signal)) }
     },

@@ -1,4 +1,3 @@
-import { CloudError } from '../../common/errors.ts'
 import { readLimit } from './wire-values.ts'
 
 interface PageRequest {
@@ -17,18 +16,11 @@ interface Page<Item> {
 /** One page of what is sorted by name. The token is the last name of the page before: entries may come and go meanwhile. */
 export function pageOf<Item>(items: readonly Item[], nameOf: (item: Item) => string, request: PageRequest): Page<Item> {
   const size = readLimit('page_size', request.pageSize, 100, 1000)
-  const after = readToken(request.pageToken)
+  const after = request.pageToken === '' ? null : Buffer.from(request.pageToken, 'base64url').toString('utf8')
   const wanted = items.filter((item) => (request.name === '' || nameOf(item) === request.name) && (after === null || nameOf(item) > after))
   const entries = wanted.slice(0, size)
   const last = entries.at(-1)
   const nextPageToken =
     last === undefined || wanted.length === entries.length ? '' : Buffer.from(nameOf(last), 'utf8').toString('base64url')
   return { entries, nextPageToken }
-}
-
-function readToken(token: string): string | null {
-  if (token === '') return null
-  const name = Buffer.from(token, 'base64url').toString('utf8')
-  if (Buffer.from(name, 'utf8').toString('base64url') === token) return name
-  throw new CloudError('invalid', 'page_token is not one of ours')
 }

@@ -11,7 +11,7 @@ import type { Provider, Providers } from '../providers/providers.ts'
 import { sightOf } from './call.ts'
 import type { CreateOnce } from './create-once.ts'
 import { pageOf } from './page.ts'
-import { checkMask, readEtag, readOptionChange, readOptions, writeEtag, writeManagedBy, writeTime } from './wire-values.ts'
+import { checkMask, readEtag, readOptionChange, readOptions, withoutFixed, writeEtag, writeManagedBy, writeTime } from './wire-values.ts'
 
 /** ProviderService in terms of `Providers`. */
 export function providerHandler(providers: Providers, once: CreateOnce): ServiceImpl<typeof ProviderService> {
@@ -39,9 +39,9 @@ export function providerHandler(providers: Providers, once: CreateOnce): Service
 
     updateProvider: async (request) => {
       const given = request.provider ?? missing('provider')
-      const paths = request.updateMask?.paths ?? []
-      checkMask(paths, ['name'])
       const stored = await providers.get(given.id)
+      const paths = withoutFixed(request.updateMask?.paths ?? [], { type: given.type === stored.record.type })
+      checkMask(paths, ['name'])
       const changed = await providers.update(given.id, readEtag(given.etag), {
         ...(paths.includes('name') ? { name: given.name } : {}),
         options: readOptionChange(paths, given.options, stored.record.options),

@@ -21,7 +21,8 @@ export function readOptions(options: JsonObject | undefined): Options {
 
 /**
  * Which options an update mask changes: value, or null = back to its default. `options` replaces all of them,
- * `options.NAME` one.
+ * `options.NAME` one. JSON writes masks in camelCase and readers make snake_case of it (protobuf's JSON mapping), so that
+ * `options.part_size` is `partSize`, too.
  */
 export function readOptionChange(
   paths: readonly string[],
@@ -35,8 +36,10 @@ export function readOptionChange(
       for (const name of Object.keys(stored)) change[name] = null
       Object.assign(change, options)
     } else if (path.startsWith('options.')) {
-      const name = path.slice('options.'.length)
-      change[name] = options[name] ?? null
+      const spelt = path.slice('options.'.length)
+      const isName = Object.hasOwn(options, spelt) || Object.hasOwn(stored, spelt)
+      const name = isName ? spelt : spelt.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+      change[name] = (Object.hasOwn(options, name) ? options[name] : null) ?? null
     }
   }
   return change
@@ -50,6 +53,14 @@ export function checkMask(paths: readonly string[], allowed: readonly string[]):
       hint: `One of ${allowed.join(', ')}, options, options.NAME.`,
     })
   }
+}
+
+/**
+ * The paths of a mask but those of fields that never change and are given as they are: who sends back what was read is not refused.
+ * @param fixed whether such a field is given as it is, by path
+ */
+export function withoutFixed(paths: readonly string[], fixed: Readonly<Record<string, boolean>>): readonly string[] {
+  return paths.filter((path) => !Object.hasOwn(fixed, path) || fixed[path] === false)
 }
 
 export function writeEtag(revision: number): string {

@@ -4,12 +4,13 @@
 
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_cloudmoor_v1_policy } from "./policy_pb.js";
+import { file_cloudmoor_v1_rules } from "./rules_pb.js";
 
 /**
  * Describes the file cloudmoor/v1/grant.proto.
  */
 export const file_cloudmoor_v1_grant = /*@__PURE__*/
-  fileDesc("ChhjbG91ZG1vb3IvdjEvZ3JhbnQucHJvdG8SDGNsb3VkbW9vci52MSJ0CgVHcmFudBIgCgRyb2xlGAEgASgOMhIuY2xvdWRtb29yLnYxLlJvbGUSJwoFc2NvcGUYAiABKA4yGC5jbG91ZG1vb3IudjEuR3JhbnRTY29wZRIRCgltb3VudF9pZHMYAyADKAkSDQoFbGFiZWwYBCABKAkqbQoKR3JhbnRTY29wZRIbChdHUkFOVF9TQ09QRV9VTlNQRUNJRklFRBAAEhMKD0dSQU5UX1NDT1BFX0FMTBABEhYKEkdSQU5UX1NDT1BFX01PVU5UUxACEhUKEUdSQU5UX1NDT1BFX0xBQkVMEANiBnByb3RvMw", [file_cloudmoor_v1_policy]);
+  fileDesc("ChhjbG91ZG1vb3IvdjEvZ3JhbnQucHJvdG8SDGNsb3VkbW9vci52MSK3AQoFR3JhbnQSKAoEcm9sZRgBIAEoDjISLmNsb3VkbW9vci52MS5Sb2xlQgbS8xgCCAESJwoFc2NvcGUYAiABKA4yGC5jbG91ZG1vb3IudjEuR3JhbnRTY29wZRIxCgltb3VudF9pZHMYAyADKAlCHtLzGBoiFV5bMC05QS1aYS16Xy1dezEsNjR9JEDoBxIoCgVsYWJlbBgEIAEoCUIZ0vMYFSITXlthLXowLTkuXy1dezAsNjN9JCptCgpHcmFudFNjb3BlEhsKF0dSQU5UX1NDT1BFX1VOU1BFQ0lGSUVEEAASEwoPR1JBTlRfU0NPUEVfQUxMEAESFgoSR1JBTlRfU0NPUEVfTU9VTlRTEAISFQoRR1JBTlRfU0NPUEVfTEFCRUwQA2IGcHJvdG8z", [file_cloudmoor_v1_policy, file_cloudmoor_v1_rules]);
 
 /**
  * Describes the message cloudmoor.v1.Grant.

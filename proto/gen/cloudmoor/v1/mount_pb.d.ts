@@ -482,7 +482,8 @@ export declare type UpdateMountRequest = Message<"cloudmoor.v1.UpdateMountReques
   mount?: Mount | undefined;
 
   /**
-   * Out of `name`, `path`, `cache_size`, `read_only`, `access`, `uid`, `gid`, `umask`, `shared`, `options`, `options.NAME`.
+   * Out of `name`, `path`, `cache_size`, `read_only`, `access`, `uid`, `gid`, `umask`, `shared`, `labels`, `options`, `options.NAME`: its name
+   * as it is, `options.writeBackSeconds`, or as readers of JSON masks have it, `options.write_back_seconds`.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

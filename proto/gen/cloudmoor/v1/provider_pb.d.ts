@@ -438,8 +438,8 @@ export declare type UpdateProviderRequest = Message<"cloudmoor.v1.UpdateProvider
   provider?: Provider | undefined;
 
   /**
-   * `name`, `options` (all of them) or `options.NAME` (one; absent in `provider` = back to its default). Empty = no field, only
-   * secrets.
+   * `name`, `options` (all of them) or `options.NAME` (one, its name as in UpdateMountRequest; absent in `provider` = back to its
+   * default). Empty = no field, only secrets.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

@@ -40,8 +40,8 @@ export declare type FieldRule = Message<"cloudmoor.v1.FieldRule"> & {
   maxLength: number;
 
   /**
-   * ECMA-262 regular expression that a text matches, with `^` and `$` where it is meant as a whole. Without one a text is anything
-   * but the character NUL.
+   * ECMA-262 regular expression that a text matches, also that of an update mask in JSON, with `^` and `$` where it is meant as a
+   * whole. Without one a text is anything but the character NUL.
    *
    * @generated from field: string pattern = 4;
    */
@@ -88,6 +88,13 @@ export declare type FieldRule = Message<"cloudmoor.v1.FieldRule"> & {
    * @generated from field: repeated string required_fields = 10;
    */
   requiredFields: string[];
+
+  /**
+   * Of a Struct: its values are texts, numbers and booleans.
+   *
+   * @generated from field: bool scalar_values = 11;
+   */
+  scalarValues: boolean;
 };
 
 /**

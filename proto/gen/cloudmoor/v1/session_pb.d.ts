@@ -485,7 +485,7 @@ export declare const SessionService: GenService<{
     output: typeof WhoAmIResponseSchema;
   },
   /**
-   * A code for the web UI, valid once and for 60 seconds. On the unix socket only. Errors: UNSUPPORTED (elsewhere, or the service
+   * A code for the web UI, valid once and for 60 seconds. On the unix socket only. Errors: PERMISSION (elsewhere, or the service
    * has no address but its socket).
    *
    * @generated from rpc cloudmoor.v1.SessionService.CreateLoginCode
@@ -497,7 +497,7 @@ export declare const SessionService: GenService<{
   },
   /**
    * Changes the password of the caller, a user, and ends all sessions of the user. Errors: LOGIN_NEEDED (the old one is wrong),
-   * INVALID (the new one), LOGIN_THROTTLED, UNSUPPORTED (the caller is no user).
+   * INVALID (the new one), LOGIN_THROTTLED, PERMISSION (the caller is no user).
    *
    * @generated from rpc cloudmoor.v1.SessionService.ChangePassword
    */

@@ -1,7 +1,7 @@
 import { create, fromJson } from '@bufbuild/protobuf'
 import type { DescField, JsonObject, JsonValue, Message } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
-import { fieldAt } from '../../../../proto/openapi/http-binding.ts'
+import { fieldAt, needsBody } from '../../../../proto/openapi/http-binding.ts'
 import type { HttpBinding } from '../../../../proto/openapi/http-binding.ts'
 import { fieldSchema, noComments, ruleOf } from '../../../../proto/openapi/json-schema.ts'
 import { etagField, takesRequestId } from '../../../../proto/openapi/make-openapi.ts'
@@ -34,12 +34,11 @@ export function readCall(call: RestCall): Message {
   if (lastEvent !== null && binding.query.some(({ name }) => name === 'cursor')) request['cursor'] = lastEvent
   const key = headers.get('idempotency-key')
   if (key !== null && takesRequestId(binding.method)) request['requestId'] = key
-  const paths = takeMask(binding, request)
+  const mask = unsaidMask(binding, request)
   for (const { field, name } of binding.path.variables) put(request, fieldAt(binding.method.input, field), variables[name] ?? '')
   try {
     const message = fromJson(binding.method.input, request)
-    const mask = maskField(binding)
-    if (paths !== null && mask !== undefined) Reflect.set(message, mask.localName, create(FieldMaskSchema, { paths }))
+    if (mask !== null) Reflect.set(message, mask.field.localName, create(FieldMaskSchema, { paths: mask.paths }))
     return message
   } catch (caught) {
     throw new CloudError('invalid', 'the request does not fit the contract', { cause: caught })
@@ -51,6 +50,7 @@ function bodyOf(binding: HttpBinding, body: string): JsonObject {
     if (body !== '') throw new CloudError('invalid', 'this call takes no body')
     return {}
   }
+  if (body === '' && needsBody(binding)) throw new CloudError('invalid', 'this call needs a body')
   const json = body === '' ? {} : parse(body)
   checkDepth(json)
   checkBody(binding, json)
@@ -113,27 +113,11 @@ function readIfMatch(header: string): string {
   return etag
 }
 
-/**
- * Paths of the update mask, taken out of the request: the JSON form of a mask would turn `options.partSize` into `options.part_size`.
- * A PATCH without a mask changes the fields that its body has; of options each that is named. Null = the method has no mask.
- */
-function takeMask(binding: HttpBinding, request: JsonObject): string[] | null {
-  const mask = maskField(binding)
-  if (mask === undefined) return null
-  const given = request[mask.jsonName]
-  Reflect.deleteProperty(request, mask.jsonName)
-  if (typeof given === 'string') return given === '' ? [] : given.split(',').map(maskPath)
-  return binding.verb === 'PATCH' ? pathsOf(binding, request) : []
-}
-
-function maskField({ method }: HttpBinding): DescField | undefined {
-  return method.input.fields.find((field) => field.message?.typeName === 'google.protobuf.FieldMask')
-}
-
-/** `cacheSize` -> `cache_size`; below a field stand names of options, as they are. */
-function maskPath(path: string): string {
-  const [field = '', ...rest] = path.split('.')
-  return [field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), ...rest].join('.')
+/** A PATCH without an update mask changes the fields that its body has; of options each that is named. Null = there is nothing to add. */
+function unsaidMask(binding: HttpBinding, request: JsonObject): { readonly field: DescField; readonly paths: string[] } | null {
+  const field = binding.method.input.fields.find(({ message }) => message?.typeName === 'google.protobuf.FieldMask')
+  if (field === undefined || binding.verb !== 'PATCH' || request[field.jsonName] !== undefined) return null
+  return { field, paths: pathsOf(binding, request) }
 }
 
 function pathsOf({ method, path }: HttpBinding, request: JsonObject): string[] {

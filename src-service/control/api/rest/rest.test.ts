@@ -120,6 +120,49 @@ describe('plain HTTP', () => {
     expect((await call('GET', `/api/v1/providers/${id}`)).status).toBe(404)
   })
 
+  it('takes back what it gave, but not what never changes', async () => {
+    const provider = await call('POST', '/api/v1/providers', local('back'))
+    const given = { name: 'back', providerId: String(provider.json['id']), path: '/back', remoteRoot: 'a', labels: ['team'] }
+    const mount = await call('POST', '/api/v1/mounts', given)
+    const user = await call('POST', '/api/v1/users', { name: 'back', grant: { role: 'ROLE_OPERATOR' } })
+    const places = { providers: provider, mounts: mount, users: user }
+    for (const [kind, { json }] of Object.entries(places)) {
+      const body = kind === 'providers' ? { provider: json } : json
+      const back = await call('PATCH', `/api/v1/${kind}/${String(json['id'])}`, body)
+      expect([kind, back.status, back.json['etag']]).toEqual([kind, 200, expect.any(String)])
+      const none = await call('PATCH', `/api/v1/${kind}/${String(json['id'])}`)
+      expect([kind, none.status, none.json['message']]).toEqual([kind, 400, expect.stringMatching(/needs a body|required/)])
+    }
+    for (const change of [{ providerId: 'other' }, { remoteRoot: 'b' }, { cacheDir: '/elsewhere' }])
+      expect((await call('PATCH', `/api/v1/mounts/${String(mount.json['id'])}`, change)).status).toBe(400)
+    expect((await call('PATCH', `/api/v1/providers/${String(provider.json['id'])}`, { provider: { type: 's3' } })).status).toBe(400)
+  })
+
+  it('takes masks as JSON writes them, in Connect and in REST', async () => {
+    const made = await call('POST', '/api/v1/providers', local('masked'))
+    const { json: mount } = await call('POST', '/api/v1/mounts', { name: 'masked', providerId: String(made.json['id']), path: '/masked' })
+    const id = String(mount['id'])
+    const connect = async (updateMask: string, fields: object) => {
+      const { status, json } = await call('POST', '/cloudmoor.v1.MountService/UpdateMount', { mount: { id, ...fields }, updateMask })
+      return [status, status === 200 ? json['mount'] : json['code']]
+    }
+    const rest = async (updateMask: string, fields: object) => {
+      const { status, json } = await call('PATCH', `/api/v1/mounts/${id}?updateMask=${updateMask}`, fields)
+      return [status, status === 200 ? json : { 3: 'invalid_argument' }[Number(json['code'])]]
+    }
+    for (const change of [connect, rest]) {
+      const options = { writeBackSeconds: 8, fsync: 'remote' }
+      const set = await change('readOnly,options.writeBackSeconds', { readOnly: true, path: '/ignored', options })
+      expect(set).toMatchObject([200, { readOnly: true, path: '/masked', options: { writeBackSeconds: 8 } }])
+      expect(set).not.toMatchObject([200, { options: { fsync: 'remote' } }])
+      const reset = await change('readOnly,options.writeBackSeconds', {})
+      expect(reset).not.toMatchObject([200, { options: { writeBackSeconds: 8 } }])
+      expect(reset[0]).toBe(200)
+      expect(await change('read_only', { readOnly: true })).toEqual([400, 'invalid_argument'])
+      expect(await change('options.constructor', {})).toMatchObject([200, { options: {} }])
+    }
+  })
+
   it('makes a thing once for one idempotency key', async () => {
     const key = { 'idempotency-key': 'k1' }
     const made = await Promise.all([1, 2].map(() => call('POST', '/api/v1/providers', local('once'), key)))
