@@ -1,6 +1,6 @@
 /**
  * HTTP/1.1 over connections that are kept: bytes go from the socket straight into the memory that the reader gets, and the
- * socket is paused while the reader is behind. Why our own: docs/decisions/0019-own-http-client.md.
+ * socket is paused while the reader is behind. Why our own: docs/decisions/0020-own-http-client.md.
  */
 import { CloudError } from '../../common/errors.ts'
 import { Connection, type TlsOptions } from './http-connection.ts'
