@@ -135,7 +135,7 @@ export async function openApi(parts: ApiParts): Promise<Api> {
   const ending = new AbortController()
   let web: Web | null = null
   const linkTo = (fragment: string) => (web === null || web.url === '' ? '' : `${web.url}/#${fragment}`)
-  const { bus, end: endEvents } = serviceEvents(parts)
+  const { bus, end: endEvents } = serviceEvents(parts, systemClock)
   const samples = new MetricSamples(parts.mounts, systemClock)
   const calls = new CallMetrics()
   const routes = routesOf(parts, bus, samples, linkTo)

@@ -30,10 +30,14 @@ export class Pending {
     this.#queues.delete(mountId)
   }
 
-  write(): MessageInitShape<typeof PendingSchema> {
+  /** @returns all that is known together, and whether that is all */
+  sum(): QueueCounts & { readonly complete: boolean } {
     const all = [...this.#queues.values(), ...this.#orphans]
-    const sum = sumOf(all.filter((queue) => queue !== null))
-    const complete = !all.includes(null)
+    return { ...sumOf(all.filter((queue) => queue !== null)), complete: !all.includes(null) }
+  }
+
+  write(): MessageInitShape<typeof PendingSchema> {
+    const { complete, ...sum } = this.sum()
     return { queue: writeQueue(sum), complete, safe: complete && sum.files === 0 }
   }
 }

@@ -1,8 +1,10 @@
+import type { Clock } from '../../../common/clock.ts'
 import type { QueueCounts } from '../../../common/drive-state.ts'
 import type { Mount, MountEvent, MountManager } from '../../mounts/mount-manager-contract.ts'
 import type { Provider, Providers } from '../../providers/providers.ts'
 import type { Alerts } from '../../alerts/alerts.ts'
 import type { AlertRecord } from '../../store/alert-records.ts'
+import { CalmCounts } from './calm-counts.ts'
 import { EventBus } from './event-bus.ts'
 
 export type ServiceEvent =
@@ -20,28 +22,34 @@ export interface EventParts {
 }
 
 /** A bus with what happens in the service, until `end` is called. */
-export function serviceEvents({ mounts, providers, alerts }: EventParts): {
+export function serviceEvents(
+  { mounts, providers, alerts }: EventParts,
+  clock: Clock,
+): {
   readonly bus: EventBus<ServiceEvent>
   readonly end: () => void
 } {
   const bus = new EventBus<ServiceEvent>()
+  const calm = new CalmCounts(clock, (mount) => bus.publish({ kind: 'mount', mount }))
+  const tell = (change: MountEvent): void => {
+    switch (change.kind) {
+      case 'changed':
+        calm.changed(change.mount)
+        return
+      case 'removed':
+        calm.removed(change.mountId)
+        bus.publish({ kind: 'mount-removed', mountId: change.mountId })
+        return
+      case 'orphans':
+        bus.publish(change)
+    }
+  }
   const ends = [
-    mounts.watch((change) => bus.publish(eventOf(change))),
+    mounts.watch(tell),
     providers.watch((providerId, provider) =>
       bus.publish(provider === null ? { kind: 'provider-removed', providerId } : { kind: 'provider', provider }),
     ),
     alerts.onNews(({ alert }) => bus.publish({ kind: 'alert', alert })),
   ]
   return { bus, end: () => ends.forEach((end) => end()) }
-}
-
-function eventOf(change: MountEvent): ServiceEvent {
-  switch (change.kind) {
-    case 'changed':
-      return { kind: 'mount', mount: change.mount }
-    case 'removed':
-      return { kind: 'mount-removed', mountId: change.mountId }
-    case 'orphans':
-      return change
-  }
 }

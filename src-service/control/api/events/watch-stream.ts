@@ -1,6 +1,8 @@
-import type { MessageInitShape } from '@bufbuild/protobuf'
+import { isDeepStrictEqual } from 'node:util'
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import type { EventSchema, WatchResponseSchema } from '../../../../proto/gen/cloudmoor/v1/event_pb.js'
-import type { MountManager } from '../../mounts/mount-manager-contract.ts'
+import { MountSchema, type Mount as WireMount } from '../../../../proto/gen/cloudmoor/v1/mount_pb.js'
+import type { Mount, MountManager } from '../../mounts/mount-manager-contract.ts'
 import type { Provider } from '../../providers/providers.ts'
 import type { Sight } from '../../users/grants.ts'
 import type { LogLine } from '../log-reader.ts'
@@ -131,17 +133,17 @@ export class WatchStream {
 
   *#events(): Generator<Answer> {
     const { bus } = this.#parts
-    let summed = ''
+    let summed = this.#pending.sum()
     while (this.#isBehind()) {
       const recorded = bus.get(this.#position + 1)
       // Overtaken: the next round begins anew.
       if (recorded === undefined) return
-      const before = summed === '' ? JSON.stringify(this.#pending.write(), bigintText) : summed
       const what = this.#writeEvent(recorded.event)
-      summed = JSON.stringify(this.#pending.write(), bigintText)
       this.#position = recorded.sequence
       if (what !== null) yield this.#event(recorded, what)
-      if (summed !== before) yield this.#event(recorded, { case: 'pending', value: this.#pending.write() })
+      const before = summed
+      summed = this.#pending.sum()
+      if (!isDeepStrictEqual(summed, before)) yield this.#event(recorded, { case: 'pending', value: this.#pending.write() })
     }
   }
 
@@ -171,7 +173,7 @@ export class WatchStream {
       case 'mount':
         if (!this.#seesMount(event.mount.record.id)) return this.#outOfSight(event.mount.record.id)
         this.#pending.set(event.mount)
-        return { case: 'mount', value: writeMount(event.mount) }
+        return { case: 'mount', value: messageOf(event.mount) }
       case 'mount-removed':
         return this.#outOfSight(event.mountId)
       case 'orphans':
@@ -250,6 +252,11 @@ export class WatchStream {
   }
 }
 
-function bigintText(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value
+/** Written once for all streams. */
+const messages = new WeakMap<Mount, WireMount>()
+
+function messageOf(mount: Mount): WireMount {
+  const message = messages.get(mount) ?? create(MountSchema, writeMount(mount))
+  messages.set(mount, message)
+  return message
 }
