@@ -1,6 +1,9 @@
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, createClient } from '@connectrpc/connect'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { connect as connectHttp2, constants as http2 } from 'node:http2'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apiLevel } from '../../../proto/client/api-level.ts'
 import { connectService, openTransport } from '../../../proto/client/connect.ts'
@@ -284,6 +287,28 @@ it('lists the transfers of every mount and names those it could not ask', async 
     status: 'Unavailable',
     reason: 'WORKER_UNAVAILABLE',
   })
+})
+
+it('calls no fault its own of a client that ends its stream with any number', async () => {
+  const ends = [http2.NGHTTP2_PROTOCOL_ERROR, http2.NGHTTP2_INTERNAL_ERROR, http2.NGHTTP2_FRAME_SIZE_ERROR, http2.NGHTTP2_CANCEL]
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(service.places.socket) })
+  const headers = { ':method': 'POST', ':path': '/cloudmoor.v1.EventService/Watch', 'content-type': 'application/grpc', te: 'trailers' }
+  for (const code of ends) {
+    for (const [part, bytes] of [Buffer.alloc(5), Buffer.alloc(3)].entries()) {
+      const stream = session.request({ ...headers, 'cloudmoor-correlation-id': `stream-${code}-${part}` })
+      stream.on('error', () => undefined)
+      // A message of no fields begins the stream; a part of one is waited for.
+      if (part === 0) stream.end(bytes)
+      else stream.write(bytes)
+      if (part === 0) await once(stream, 'response')
+      else await new Promise((done) => session.ping(done))
+      stream.close(code)
+    }
+  }
+  session.close()
+  const log = () => readFile(`${service.places.logs}/service.log`, 'utf8')
+  for (const code of ends) await expect.poll(log).toContain(`"stream-${code}-1"`)
+  expect((await log()).split('\n').filter((line) => line.includes('"stream-') && line.includes('"level":"error"'))).toEqual([])
 })
 
 it('shuts down through the process it lives in', async () => {

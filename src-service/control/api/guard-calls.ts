@@ -132,7 +132,7 @@ export function createGuard({ log, grants, refreshGrants, maxStreams, calls, aud
     // The library aborts the call with the error that it is about to send.
     signal.addEventListener('abort', () => {
       const reason: unknown = signal.reason
-      if (!(reason instanceof ConnectError) || values.get(failedKey) || isEnd(reason.code)) return
+      if (!(reason instanceof ConnectError) || values.get(failedKey) || isEnd(reason)) return
       // A message that cannot be read is the client's fault, not ours.
       if (reason.rawMessage.startsWith('parse binary')) Object.assign(reason, { code: Code.InvalidArgument })
       record(values, nameOf(method), started, withoutContents(fromLibrary(reason)))
@@ -246,8 +246,8 @@ function describe(error: CloudError, correlationId: string): ConnectError {
 }
 
 /** The client went, or its time is over: nothing that needs an explanation. */
-function isEnd(code: Code): boolean {
-  return code === Code.Canceled || code === Code.Aborted || code === Code.DeadlineExceeded
+function isEnd(error: ConnectError): boolean {
+  return error.code === Code.DeadlineExceeded || fromLibrary(error).kind === 'cancelled'
 }
 
 /** What could not be read may hold a secret. */
@@ -355,7 +355,11 @@ function normalise(caught: unknown, signal: AbortSignal): CloudError {
 /** What the library calls internal, though the client sent what cannot be read. */
 const unreadable = ['parse binary', 'received compressed envelope', 'received parsed JSON request body', 'protocol error']
 
+/** Whatever number the client, or its spoilt frames, ended the stream with. */
+const ended = 'http/2 stream closed'
+
 function fromLibrary(error: ConnectError): CloudError {
+  if (error.rawMessage.startsWith(ended)) return new CloudError('cancelled', 'the client ended the call', { cause: error })
   if (unreadable.some((begin) => error.rawMessage.startsWith(begin)))
     return new CloudError('invalid', 'the request cannot be read', { cause: error })
   switch (error.code) {
