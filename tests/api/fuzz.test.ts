@@ -8,11 +8,10 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectSecurely, TLSSocket } from 'node:tls'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { selfMadeCertificate } from '../../src-service/control/api/certificate.ts'
 import type { Certificate } from '../../src-service/control/api/web-listener.ts'
+import { heldMemory } from '../support/held-memory.ts'
 import { isProof, random, seed } from '../support/random.ts'
 import { startTestService } from '../support/test-service.ts'
 import type { TestService } from '../support/test-service.ts'
@@ -79,15 +78,6 @@ function health(ask: typeof request | typeof requestSecurely, place: object): Pr
   })
 }
 
-/** Bytes in use: what nobody refers to any more does not count. */
-function held(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
-
 /** One connection: a conversation of the corpus with some frames spoilt. Gives how many frames were sent. */
 async function converse({ connect: open }: Listener): Promise<number> {
   const chosen = corpus[Math.floor(random() * corpus.length)] ?? []
@@ -112,7 +102,7 @@ it.for(['the unix socket', 'TCP', 'TLS'])(`${frames} frames to %s`, { timeout: i
   const listener = listeners[name]
   if (listener === undefined) throw new Error(`there is no ${name}`)
   console.info(`${frames} frames to ${name}, seed ${seed}`)
-  const before = held()
+  const before = heldMemory()
   let sent = 0
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
@@ -121,7 +111,7 @@ it.for(['the unix socket', 'TCP', 'TLS'])(`${frames} frames to %s`, { timeout: i
   )
   expect(sent).toBeGreaterThanOrEqual(frames)
   expect(await listener.health()).toBe(200)
-  expect(held() - before).toBeLessThan(64 << 20)
+  expect(heldMemory() - before).toBeLessThan(64 << 20)
   const log = await readFile(`${listener.service.places.logs}/service.log`, 'utf8')
   // What came through the door was looked at: otherwise nothing was tried.
   expect(log).toContain('call failed')

@@ -6,12 +6,11 @@ import { get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fullLoad, growthOf, putUnderLoad } from '../../bench/api/load.ts'
 import { readError } from '../../proto/client/read-error.ts'
 import { EventService } from '../../proto/gen/cloudmoor/v1/event_pb.js'
+import { heldMemory } from '../support/held-memory.ts'
 import { Installation } from '../support/installation.ts'
 import { isProof } from '../support/random.ts'
 import { startTestService } from '../support/test-service.ts'
@@ -64,15 +63,6 @@ describe('a service', () => {
   })
 })
 
-/** Bytes in use: what nobody refers to any more does not count. */
-function held(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
-
 it('keeps nothing for who does not read: they begin anew', { timeout: 120_000 }, async () => {
   const service = await startTestService({
     web: { listen: [{ address: '127.0.0.1', port: 0 }], certificate: null, publicUrl: '', pathPrefix: '', trustedProxies: [] },
@@ -104,7 +94,7 @@ it('keeps nothing for who does not read: they begin anew', { timeout: 120_000 },
       return stream
     })
     await Promise.all(grpc.map((stream) => new Promise((resolve) => stream.once('response', resolve))))
-    const before = held()
+    const before = heldMemory()
     // What the kernel takes on the way is beside the 10,000 that are kept for everybody.
     const published = 16_000
     for (let change = 0; change < published; change += 100) {
@@ -113,7 +103,7 @@ it('keeps nothing for who does not read: they begin anew', { timeout: 120_000 },
       await Promise.all(Array.from({ length: 100 }, (_, index) => update(change + index)))
     }
     // What is kept for a while for everybody: 10,000 events. Kept for each of the sixteen it would be more than 500 MB.
-    expect(held() - before).toBeLessThan(100 << 20)
+    expect(heldMemory() - before).toBeLessThan(100 << 20)
     const ends = await Promise.all(slow.map((answer) => readUntil(answer, `"l${published - 1}"`)))
     for (const { resets, bytes } of ends) {
       expect(resets).toBe(1)

@@ -83,13 +83,13 @@ describe('an operator', () => {
     const [{ id: providerId } = { id: '' }] = body['providers'] as { readonly id: string }[]
     const mount = (fields: object) => ({ name: 'm', providerId, path: join(folder, 'mounts', 'm'), remoteRoot: 'a', ...fields })
     const outside = { status: 403, reason: 'PATH_NOT_ALLOWED' }
-    expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ path: '/root/x' }))).toMatchObject(outside)
+    expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ path: '/elsewhere/x' }))).toMatchObject(outside)
     expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ path: join(folder, 'mounts', '..', 'x') }))).toMatchObject(outside)
-    expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ cacheDir: '/root/cache' }))).toMatchObject(outside)
+    expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ cacheDir: '/elsewhere/cache' }))).toMatchObject(outside)
     expect(await ask('narrow', 'POST', '/api/v1/mounts', mount({ labels: ['team'] }))).toMatchObject({ status: 403, reason: 'PERMISSION' })
     expect(await ask('operator', 'POST', '/api/v1/mounts', mount({ cacheDir: join(folder, 'caches', 'm') }))).toMatchObject({ status: 200 })
     const id = (await service.store.mounts.list())[0]?.id ?? ''
-    expect(await ask('operator', 'PATCH', `/api/v1/mounts/${id}`, { path: '/root/x' })).toMatchObject(outside)
+    expect(await ask('operator', 'PATCH', `/api/v1/mounts/${id}`, { path: '/elsewhere/x' })).toMatchObject(outside)
   })
 })
 

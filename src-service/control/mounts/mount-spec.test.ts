@@ -15,7 +15,7 @@ const spec: MountSpec = {
   name: 'work',
   providerId: 'p1',
   remoteRoot: '/docs/',
-  path: '/home/me/work/',
+  path: '/home/me/drive/',
   cacheSize: null,
   cacheDir: '',
   readOnly: false,
@@ -48,7 +48,7 @@ function refusal(code: string): unknown {
 describe('a new mount', () => {
   test('gets defaults and plain paths', () => {
     const record = newMountRecord(spec, around())
-    expect(record).toMatchObject({ path: '/home/me/work', remoteRoot: 'docs', umask: 0o022, uid: process.getuid?.(), enabled: false })
+    expect(record).toMatchObject({ path: '/home/me/drive', remoteRoot: 'docs', umask: 0o022, uid: process.getuid?.(), enabled: false })
     expect(record.cacheSize).toBe(bucket.descriptor.defaults.cacheSize)
     expect(record.id).toMatch(/^[0-9a-z]{16}$/)
   })
@@ -77,7 +77,7 @@ describe('a new mount', () => {
   })
 
   test('does not take a cloud folder inside a mount, nor mount over it', () => {
-    expect(() => newMountRecord(spec, around([], account('local', { path: '/home/me/work/cloud' })))).toThrow(refusal('PATH_OVERLAP'))
+    expect(() => newMountRecord(spec, around([], account('local', { path: '/home/me/drive/cloud' })))).toThrow(refusal('PATH_OVERLAP'))
     expect(() => newMountRecord(spec, around([], account('local', { path: '/home/me' })))).toThrow(refusal('PATH_OVERLAP'))
   })
 
