@@ -32,16 +32,16 @@ async function give(texts: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text)
 }
 
-async function start(): Promise<void> {
-  service = spawn(program, ['--config', folder], { env: here.env, stdio: 'ignore' })
+async function start(flags: readonly string[] = ['--config', folder]): Promise<void> {
+  service = spawn(program, flags, { env: here.env, stdio: 'ignore' })
   await until(async () => expect((await here.attempt(['service', 'status'])).code).toBe(0))
 }
 
-async function restart(): Promise<void> {
+async function restart(flags?: readonly string[]): Promise<void> {
   const ended = once(service, 'exit')
   await here.cloudmoor(['service', 'stop', '--timeout', '0'])
   await ended
-  await start()
+  await start(flags)
 }
 
 const until = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 20_000, interval: 200 })
@@ -139,11 +139,48 @@ it('a new name of an entry with its id is the same account and mount', { timeout
   expect(listed).toMatchObject([{ id: 'bbcdefghjkmnpqrs', name: 'files' }])
 })
 
-it('what nobody names any more in the files is free again', { timeout: 60_000 }, async () => {
+/** It can be edited, and is otherwise as it was. */
+async function isFree(before: string): Promise<void> {
+  await until(async () => expect((await here.attempt(['mount', 'set', 'drive', '--path', join(here.folder, 'other')])).code).toBe(0))
+  await here.cloudmoor(['mount', 'set', 'drive', '--path', join(here.folder, 'mnt')])
+  expect(await exported()).toBe(before)
+  await here.cloudmoor(['config', 'set', 'cloud', '--name', 'other'])
+  await here.cloudmoor(['config', 'set', 'other', '--name', 'cloud'])
+  await here.cloudmoor(['settings', 'set', 'auditDays', '3'])
+  const [logs, audit] = [await here.cloudmoor(['logs', '--json', '-n', '1000']), await here.cloudmoor(['audit', 'list', '--json'])]
+  for (const what of ["release provider 'cloud'", "release mount 'drive'", "release setting 'auditDays'"]) {
+    expect(logs).toContain(what)
+    expect(audit).toContain(what)
+  }
+}
+
+it('what nobody names any more in the files stays, and is free again', { timeout: 60_000 }, async () => {
   await begin({ 'a.yaml': accounts('cloud') })
-  await until(async () => expect(await exported()).toContain('name: cloud'))
-  await refused('settings', 'set', 'auditDays', '3')
-  await give({ 'a.yaml': accounts('cloud').replace("settings: { auditDays: '7' }\n", '') })
+  await give({ 'b.yml': mounts('drive', 'cloud') })
   service.kill('SIGHUP')
-  await until(async () => expect((await here.attempt(['settings', 'set', 'auditDays', '3'])).code).toBe(0))
+  await until(async () => expect(await exported()).toContain('name: drive'))
+  const before = await exported()
+  // A folder that something failed to fill is a fault, and no wish.
+  await Promise.all(['a.yaml', 'b.yml'].map((name) => rm(join(folder, name))))
+  service.kill('SIGHUP')
+  await until(async () => expect((await wrongFile())[0]?.message).toContain('holds no *.yaml'))
+  await belongsToFiles()
+  await give({ 'a.yaml': 'version: 1\n' })
+  service.kill('SIGHUP')
+  await isFree(before)
+})
+
+it('a service that is started without files leaves nothing to those it had', { timeout: 60_000 }, async () => {
+  await begin({ 'a.yaml': accounts('cloud') })
+  await give({ 'b.yml': mounts('drive', 'cloud') })
+  service.kill('SIGHUP')
+  await until(async () => expect(await exported()).toContain('name: drive'))
+  const before = await exported()
+  await belongsToFiles()
+  await restart([])
+  await isFree(before)
+  // With files again it is theirs again.
+  await restart()
+  await until(async () => expect(await exported()).toBe(before))
+  await belongsToFiles()
 })

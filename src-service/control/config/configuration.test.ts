@@ -267,3 +267,32 @@ it('what a file keeps cannot be changed by hand, and is found again by its file'
   await read(home, 'version: 1\n', { ...wish, prune: true, manager: 'file' }, signal)
   expect(await home.store.mounts.list()).toEqual([])
 })
+
+it.each([
+  ['in files that name less', [{ name: 'a', text: 'version: 1\n' }]],
+  ['in no files at all', []],
+])('what a file kept stays when it is %s, and everybody may change it', async (_, texts) => {
+  const ofFiles = { ...wish, manager: 'file' } as const
+  await read(home, base, ofFiles, signal)
+  await expect(home.providers.update('abcdefghjkmnpqrs', null, { name: 'other', options: {}, secrets: {} })).rejects.toMatchObject({
+    code: 'MANAGED_ELSEWHERE',
+  })
+  const before = await home.configuration.write(null)
+  const { changes } = await home.configuration.read(texts, ofFiles, signal)
+  expect(changes.map(({ action, noun, name }) => `${action} ${noun} ${name}`)).toEqual([
+    'release provider disk',
+    'release mount drive',
+    'release setting stopTimeoutSeconds',
+  ])
+  expect(await home.configuration.write(null)).toBe(before)
+  expect([await home.store.providers.list(), await home.store.mounts.list()]).toMatchObject([
+    [{ managedBy: 'api' }],
+    [{ managedBy: 'api' }],
+  ])
+  await read(home, before.replace('/mnt/drive', '/mnt/x').replace("'40'", "'41'"), wish, signal)
+  expect((await home.configuration.read(texts, ofFiles, signal)).changes).toEqual([])
+  // The files may have them back.
+  await read(home, base, ofFiles, signal)
+  expect(await home.configuration.write(null)).toBe(before)
+  expect((await home.store.mounts.list())[0]).toMatchObject({ id: 'bbcdefghjkmnpqrs', managedBy: 'file' })
+})

@@ -21,7 +21,10 @@ import type { ConfigState, SealedSecrets } from './write-document.ts'
 export interface Configuration {
   /** YAML. @param passphrase with it, stored secrets go along sealed; null = only references do */
   write(passphrase: Secret | null): Promise<string>
-  /** Makes the configuration what the texts say together, all of it or nothing. */
+  /**
+   * Makes the configuration what the texts say together, all of it or nothing. What files kept and no file names any more is
+   * everybody's again (no text at all: everything), or goes when that is wished.
+   */
   read(texts: readonly ConfigText[], wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
   /** Names of the settings that the configuration files last applied set. */
   settingsOfFiles(): Promise<ReadonlySet<string>>
@@ -68,7 +71,7 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
   const accounts = createAccountRules(descriptors)
 
   async function settingsOfFiles(): Promise<ReadonlySet<string>> {
-    return new Set((await store.settings.get(settingsOfFilesKey))?.split(' '))
+    return new Set((await store.settings.get(settingsOfFilesKey))?.split(' ').filter((name) => name !== ''))
   }
 
   async function state(): Promise<ConfigState> {
@@ -123,12 +126,18 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       const names = Object.keys(document.settings).sort().join(' ')
       const managesOthers = manager === 'file' && names !== [...managed].sort().join(' ')
       if (managesOthers) settings[settingsOfFilesKey] = names
+      const changes = [...plan.changes, ...(manager === 'file' ? freedSettings(document, managed) : [])]
       if (!dryRun && (managesOthers || plan.changes.length > 0)) await apply(plan, settings, sealer, signal)
-      return { changes: plan.changes, warnings: plan.warnings }
+      return { changes, warnings: plan.warnings }
     },
 
     settingsOfFiles,
   }
+}
+
+function freedSettings({ settings: named }: ConfigDocument, managed: ReadonlySet<string>): PlannedChange[] {
+  const freed = [...managed].filter((name) => !Object.hasOwn(named, name))
+  return freed.map((name) => ({ action: 'release', noun: 'setting', name, fields: [] }))
 }
 
 function refuseManaged({ changes }: Plan, managed: ReadonlySet<string>): void {

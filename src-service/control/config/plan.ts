@@ -14,7 +14,8 @@ import type { ConfigState } from './write-document.ts'
 
 /** One object, or one setting, that an import changes. */
 export interface PlannedChange {
-  readonly action: 'create' | 'update' | 'remove'
+  /** `release`: it stays as it is, and belongs to the files no more. */
+  readonly action: 'create' | 'update' | 'remove' | 'release'
   readonly noun: 'provider' | 'mount' | 'setting'
   readonly name: string
   readonly fields: readonly FieldChange[]
@@ -63,22 +64,25 @@ export function planImport(now: ConfigState, document: ConfigDocument, rules: Pl
   const changed = planned.filter(isChanged)
   return {
     warnings,
-    providers: changed,
+    providers: [...changed, ...providers.freed.map(freeProvider)],
     changes: [
       ...settingChanges(now, document),
       ...changed.map(providerChange),
       ...removedProviders.map(({ name }) => ({ action: 'remove', noun: 'provider', name, fields: [] }) as const),
       ...changedMounts.map(({ stored, wanted }) => mountChangeOf(stored, wanted, accounts)),
       ...mounts.gone.map(({ name }) => ({ action: 'remove', noun: 'mount', name, fields: [] }) as const),
+      ...providers.freed.map(({ name }) => ({ action: 'release', noun: 'provider', name, fields: [] }) as const),
+      ...mounts.freed.map(({ name }) => ({ action: 'release', noun: 'mount', name, fields: [] }) as const),
     ],
     change: {
       removeProviders: removedProviders,
       settings: document.settings,
       mounts: {
         insert: changedMounts.flatMap(({ stored, wanted }) => (stored === null ? [wanted] : [])),
-        update: changedMounts.flatMap(({ stored, wanted }) =>
-          stored === null ? [] : [{ id: stored.id, revision: stored.revision, change: changeOf(wanted) }],
-        ),
+        update: [
+          ...changedMounts.flatMap(({ stored, wanted }) => (stored === null ? [] : [updateOf(stored, wanted)])),
+          ...mounts.freed.map((stored) => updateOf(stored, { ...stored, managedBy: 'api' })),
+        ],
         remove: mounts.gone.map(({ id, revision }) => ({ id, revision })),
       },
     },
@@ -87,8 +91,10 @@ export function planImport(now: ConfigState, document: ConfigDocument, rules: Pl
 
 interface Pairs<Entry, Row> {
   readonly pairs: readonly { readonly entry: Entry; readonly stored: Row | null }[]
-  /** Not named by the file, and not touched. */
+  /** Not named by the file, and there afterwards. */
   readonly kept: readonly Row[]
+  /** Those of the kept ones that the files named before: everybody may change them now. */
+  readonly freed: readonly Row[]
   /** Not named by the file, and to be removed. */
   readonly gone: readonly Row[]
 }
@@ -118,7 +124,8 @@ function pair<Entry extends { readonly name: string; readonly id?: string }, Row
   const kept = rest.filter((row) => !gone.includes(row))
   const clash = kept.find(({ name }) => names.has(name))
   if (clash !== undefined) throw new CloudError('exists', `there is another ${noun} named '${clash.name}'`, { code: 'NAME_TAKEN' })
-  return { pairs, kept, gone }
+  const freed = kept.filter(({ managedBy }) => managedBy === 'file' && manager === 'file')
+  return { pairs, kept, freed, gone }
 }
 
 function isNamedById(entries: readonly { readonly id?: string }[], id: string): boolean {
@@ -275,6 +282,16 @@ function mountChangeOf(stored: MountRecord | null, wanted: NewMount, accounts: A
     name: wanted.name,
     fields: compareFields({}, { provider, remote: wanted.remoteRoot, ...mountFields(wanted) }),
   }
+}
+
+/** Nothing of it changes but whose it is. */
+function freeProvider(stored: ProviderRecord): PlannedProvider {
+  const { id, name, type, options } = stored
+  return { stored, wanted: { id, name, type, options, managedBy: 'api' }, secrets: {} }
+}
+
+function updateOf({ id, revision }: MountRecord, wanted: NewMount): ConfigChange['mounts']['update'][number] {
+  return { id, revision, change: changeOf(wanted) }
 }
 
 function changeOf(wanted: NewMount): KeptIdentity & ConfigChange['mounts']['update'][number]['change'] {
