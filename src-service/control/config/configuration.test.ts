@@ -6,6 +6,7 @@ import { systemClock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
 import { Secret } from '../../common/secret.ts'
 import { descriptors } from '../../drive/connectors/manifest.ts'
+import { version } from '../../common/version.ts'
 import { createProviders } from '../providers/providers.ts'
 import type { Providers } from '../providers/providers.ts'
 import { openStore } from '../store/open-store.ts'
@@ -71,6 +72,7 @@ afterEach(async () => {
 })
 
 const base = `version: 1
+writtenBy: ${version}
 settings:
   stopTimeoutSeconds: '40'
 providers:
@@ -204,7 +206,7 @@ describe('secrets', () => {
     const file = join(home.folder, 'key')
     await writeFile(file, 'from a file\n')
     const text = (source: string) =>
-      `version: 1\nproviders:\n  - name: cloud\n    id: abcdefghjkmnpqrs\n    type: s3\n    options:\n      accessKeyId: AK\n      endpoint: http://127.0.0.1:9000\n    secrets:\n      secretAccessKey: ${source}\nmounts: []\n`
+      `version: 1\nwrittenBy: ${version}\nproviders:\n  - name: cloud\n    id: abcdefghjkmnpqrs\n    type: s3\n    options:\n      accessKeyId: AK\n      endpoint: http://127.0.0.1:9000\n    secrets:\n      secretAccessKey: ${source}\nmounts: []\n`
     await read(home, text(`file:${file}`), wish, signal)
     expect(await account()).toBe('from a file')
     expect(await home.configuration.write(null)).toBe(text(`file:${file}`))
@@ -227,10 +229,12 @@ describe('a wrong text is refused with its line:', () => {
   it.each([
     ['no YAML', 'version: 1\nproviders: [', /line 2/],
     ['an unknown key', `version: 1\nprovider: []\n`, /no key 'provider'; did you mean 'providers'/],
-    ['an unknown key inside', base.replace('umask', 'umsk'), /line 11: mounts\.0 has no key 'umsk'; did you mean 'umask'/],
-    ['another version', 'version: 2\n', /version must be equal to constant/],
+    ['an unknown key inside', base.replace('umask', 'umsk'), /line 12: mounts\.0 has no key 'umsk'; did you mean 'umask'/],
+    ['a newer format', 'version: 2\nnodes: []\n', /has format 2; CloudMoor \d+\.\d+\.\d+ reads format 1/],
+    ['no such format', 'version: 0\n', /version must be equal to constant/],
+    ['a version that is none', `version: 1\nwrittenBy: newest\n`, /line 2: writtenBy/],
     ['a duplicate key', 'version: 1\nversion: 1\n', /unique/],
-    ['a wrong value', base.replace('access: all', 'access: everyone'), /line 18: mounts\.0\.access .*owner, all/],
+    ['a wrong value', base.replace('access: all', 'access: everyone'), /line 19: mounts\.0\.access .*owner, all/],
     ['an alias', 'version: 1\nproviders: &a []\nmounts: *a\n', /aliases/],
     ['an unknown type', base.replace('type: local', 'type: locl'), /no provider type 'locl'/],
     ['an unknown option', base.replace('path: /srv', 'pth: /srv'), /no option pth/],
@@ -255,6 +259,17 @@ describe('a wrong text is refused with its line:', () => {
     expect(failure?.message).not.toContain('hunter2')
     expect(await home.store.providers.list()).toEqual([])
   })
+})
+
+it.each([
+  ['999.0.0', /CloudMoor 999\.0\.0 wrote it, and this is .*, which is older/],
+  ['0.0.1', /CloudMoor 0\.0\.1 wrote it, and this is .*, which is newer/],
+])('of a text that version %s wrote an import warns, before and when it is done', async (by, warning) => {
+  const text = base.replace(`writtenBy: ${version}`, `writtenBy: ${by}`)
+  expect((await read(home, text, { ...wish, dryRun: true }, signal)).warnings).toEqual([expect.stringMatching(warning)])
+  const { warnings } = await home.configuration.read([{ name: '/etc/a.yaml', text }], wish, signal)
+  expect(warnings).toEqual([expect.stringMatching(/^\/etc\/a\.yaml: CloudMoor/)])
+  expect((await read(home, await home.configuration.write(null), wish, signal)).warnings).toEqual([])
 })
 
 it('what a file keeps cannot be changed by hand, and is found again by its file', async () => {

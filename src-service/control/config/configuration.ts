@@ -10,10 +10,12 @@ import { settingNamed, settings } from '../store/settings.ts'
 import type { Store } from '../store/store.ts'
 import { parseDocument } from './document.ts'
 import type { ConfigDocument, SecretSource } from './document.ts'
+import { documentVersion } from './document-schema.ts'
 import { planImport } from './plan.ts'
 import type { Plan, PlannedChange } from './plan.ts'
 import { newSealer, sealerOf } from './sealing.ts'
 import type { Sealer } from './sealing.ts'
+import { versionWarning } from './version-warning.ts'
 import { writeDocument } from './write-document.ts'
 import type { ConfigState, SealedSecrets } from './write-document.ts'
 
@@ -114,7 +116,8 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
     },
 
     read: async (texts, { dryRun, prune, passphrase, manager }, signal) => {
-      const document = joinDocuments(texts.map((each) => parseNamed(each, descriptors)))
+      const parsed = texts.map((each) => ({ name: each.name, document: parseNamed(each, descriptors) }))
+      const document = joinDocuments(parsed.map((each) => each.document))
       for (const [name, value] of Object.entries(document.settings)) settingNamed(name).check(value)
       const sealer = await sealerFor(document, passphrase)
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
@@ -128,7 +131,8 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
       if (managesOthers) settings[settingsOfFilesKey] = names
       const changes = [...plan.changes, ...(manager === 'file' ? freedSettings(document, managed) : [])]
       if (!dryRun && (managesOthers || plan.changes.length > 0)) await apply(plan, settings, sealer, signal)
-      return { changes, warnings: plan.warnings }
+      const ofVersions = parsed.flatMap((each) => nameWarning(each.name, versionWarning(each.document.writtenBy)))
+      return { changes, warnings: [...ofVersions, ...plan.warnings] }
     },
 
     settingsOfFiles,
@@ -159,12 +163,17 @@ function parseNamed({ name, text }: ConfigText, descriptors: readonly Descriptor
   }
 }
 
+function nameWarning(name: string, warning: string | null): string[] {
+  if (warning === null) return []
+  return [name === '' ? warning : `${name}: ${warning}`]
+}
+
 /** Several files are one configuration; only one of them may have sealed secrets. */
 function joinDocuments(documents: readonly ConfigDocument[]): ConfigDocument {
   const sealings = documents.flatMap(({ sealing }) => sealing ?? [])
   if (sealings.length > 1) throw new CloudError('invalid', 'more than one file has sealed secrets')
   return {
-    version: 1,
+    version: documentVersion,
     ...(sealings[0] === undefined ? {} : { sealing: sealings[0] }),
     settings: mergeSettings(documents),
     providers: documents.flatMap(({ providers }) => providers),

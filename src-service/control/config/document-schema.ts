@@ -1,6 +1,9 @@
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { settings } from '../store/settings.ts'
 
+/** Version of the format. */
+export const documentVersion = 1
+
 const scalar = { type: ['string', 'number', 'boolean'] }
 
 /**
@@ -13,7 +16,13 @@ export function documentSchema(descriptors: readonly Descriptor[]): object {
     required: ['version'],
     additionalProperties: false,
     properties: {
-      version: { const: 1, description: 'Version of this format.' },
+      version: { const: documentVersion, description: 'Version of this format.' },
+      writtenBy: {
+        description: 'Version of CloudMoor that exported it; an import warns when it is another one.',
+        type: 'string',
+        maxLength: 64,
+        pattern: '^[0-9]{1,9}\\.[0-9]{1,9}\\.[0-9]{1,9}(-[0-9A-Za-z.-]+)?$',
+      },
       sealing: {
         description: 'How sealed secrets were sealed: made by config export --with-secrets.',
         type: 'object',

@@ -4,12 +4,15 @@ import type { Document } from 'yaml'
 import { CloudError } from '../../common/errors.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { nearestName } from '../../common/nearest-name.ts'
+import { version as programVersion } from '../../common/version.ts'
 import type { Options } from '../store/records.ts'
-import { documentSchema } from './document-schema.ts'
+import { documentSchema, documentVersion } from './document-schema.ts'
 
 /** A configuration file: what is configured, without what runs and without secrets in clear. */
 export interface ConfigDocument {
-  readonly version: 1
+  readonly version: typeof documentVersion
+  /** Version of the program that exported it; absent in files that people write. */
+  readonly writtenBy?: string
   /** How sealed secrets were sealed; absent if there are none. */
   readonly sealing?: Sealing
   readonly settings: Readonly<Record<string, string>>
@@ -80,6 +83,7 @@ export function parseDocument(text: string, descriptors: readonly Descriptor[]):
   if (error !== undefined) throw wrong(lines.linePos(error.pos[0]).line, error.message.split('\n')[0] ?? 'no YAML')
   refuseBombs(yaml.contents, { nodes: 0 }, 0)
   const value: unknown = yaml.toJS({ maxAliasCount: 0 })
+  refuseNewer(value)
   const ajv = new Ajv2020({ allErrors: false, useDefaults: true, strict: false, verbose: true })
   const validate = ajv.compile<ConfigDocument>(documentSchema(descriptors))
   if (validate(value)) return value
@@ -91,6 +95,15 @@ export function parseDocument(text: string, descriptors: readonly Descriptor[]):
 
 function wrong(line: number, message: string): CloudError {
   return new CloudError('invalid', `line ${line}: ${message}`, { hint: 'Nothing was changed. The schema is docs/config.schema.json.' })
+}
+
+/** What a newer format means cannot be known here, whatever it looks like. */
+function refuseNewer(value: unknown): void {
+  const format: unknown = typeof value === 'object' && value !== null && 'version' in value ? value.version : undefined
+  if (typeof format !== 'number' || format <= documentVersion) return
+  throw new CloudError('invalid', `the file has format ${format}; CloudMoor ${programVersion} reads format ${documentVersion}`, {
+    hint: 'Nothing was changed. Update CloudMoor first, or export the file with this version.',
+  })
 }
 
 function parse(text: string, lineCounter: LineCounter): Document.Parsed {

@@ -1,6 +1,8 @@
 import { stringify } from 'yaml'
 import type { MountRecord, Options, ProviderRecord } from '../store/records.ts'
+import { version as programVersion } from '../../common/version.ts'
 import type { Sealing, SecretSource } from './document.ts'
+import { documentVersion } from './document-schema.ts'
 import { isReference, writeReference } from '../providers/references.ts'
 
 /** What a configuration file is made of. */
@@ -20,7 +22,8 @@ export interface SealedSecrets {
 export function writeDocument(state: ConfigState, sealed: SealedSecrets | null): string {
   const names = new Map(state.providers.map((provider) => [provider.id, provider.name]))
   const document = {
-    version: 1,
+    version: documentVersion,
+    writtenBy: programVersion,
     ...(sealed === null ? {} : { sealing: sealed.sealing }),
     ...(Object.keys(state.settings).length === 0 ? {} : { settings: sorted(state.settings) }),
     providers: byName(state.providers).map((provider) => providerEntry(provider, sealed?.values.get(provider.id) ?? {})),
