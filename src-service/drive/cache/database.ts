@@ -110,6 +110,8 @@ function open(path: string): Database.Database {
     sql.pragma('journal_mode = WAL')
     sql.pragma('synchronous = NORMAL')
     sql.pragma('wal_autocheckpoint = 0')
+    // Once begun anew the file is as short again.
+    sql.pragma(`journal_size_limit = ${walPause}`)
     sql.pragma('cache_size = -16384')
     sql.pragma('temp_store = MEMORY')
     const version = Number(sql.pragma('user_version', { simple: true }))

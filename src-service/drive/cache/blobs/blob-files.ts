@@ -112,7 +112,10 @@ export class BlobFiles {
   #opened(blob: LocalBlob, file: BlobFile): void {
     blob.file = file
     this.#open.add(blob)
+    // Not this one, for which somebody waits: where all others are in use it would be opened and closed for ever.
+    file.uses += 1
     this.#closeIdle()
+    file.uses -= 1
   }
 
   async #openPath(blob: LocalBlob, made: boolean): Promise<number> {

@@ -69,6 +69,7 @@ export class BlobTable {
       blob.flights.size === 0 &&
       blob.seals.size === 0 &&
       blob.lock.idle &&
+      !blob.syncing &&
       !blob.filling &&
       blob.live === undefined &&
       blob.settled === undefined &&

@@ -1,4 +1,5 @@
 import { CloudError } from '../../../common/errors.ts'
+import type { BlobFile } from './blob-file.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
@@ -102,25 +103,39 @@ export class Syncer {
   }
 
   async #datasync(blob: LocalBlob): Promise<void> {
-    const { context, files } = this.#parts
-    const file = await files.hold(blob)
+    const { generation } = blob
+    const path = this.#parts.files.folderPath(blob.node)
     blob.syncing = true
     try {
-      const bytes = this.#slots.run(() => context.disk.datasync(file.fd))
-      if (blob.folderSynced) {
-        await bytes
-        return
-      }
-      // At the same time: the disk then makes one thing of both.
-      await Promise.all([bytes, this.#syncFolder(files.folderPath(blob.node))])
-      blob.folderSynced = blob.file === file
-    } catch (error) {
-      if (!file.detached) this.#parts.onFailure(blob)
-      throw new CloudError('io', 'a file could not be written to the disk', { cause: error })
+      // What holds bytes is in its folder already. At the same time: the disk then makes one thing of both.
+      const folder = blob.folderSynced || blob.bytes === 0 ? undefined : this.#syncFolder(path)
+      folder?.catch(() => undefined)
+      // Only who has its turn opens its file: thousands may wait.
+      const file = await this.#slots.run(() => this.#syncBytes(blob))
+      if (blob.folderSynced) return
+      await (folder ?? this.#syncFolder(path)).catch((error: unknown) => this.#failed(blob, file, error))
+      blob.folderSynced = blob.generation === generation
     } finally {
       blob.syncing = false
+    }
+  }
+
+  async #syncBytes(blob: LocalBlob): Promise<BlobFile> {
+    const { context, files } = this.#parts
+    const file = await files.hold(blob)
+    try {
+      await context.disk.datasync(file.fd)
+      return file
+    } catch (error) {
+      return this.#failed(blob, file, error)
+    } finally {
       files.release(file)
     }
+  }
+
+  #failed(blob: LocalBlob, file: BlobFile, error: unknown): never {
+    if (!file.detached) this.#parts.onFailure(blob)
+    throw new CloudError('io', 'a file could not be written to the disk', { cause: error })
   }
 }
 

@@ -17,6 +17,9 @@ export interface UpkeepTiming {
   readonly cleanSyncMs: number
 }
 
+/** Of files nobody waits for. */
+const batch = 16
+
 export const defaultTiming: UpkeepTiming = { saveMs: 1000, closeSyncMs: 5000, cleanSyncMs: 30_000 }
 
 export interface UpkeepParts {
@@ -106,7 +109,7 @@ export class Upkeep {
     this.#syncing = true
     try {
       const now = this.#parts.context.clock.monotonic()
-      await Promise.all([...this.#closed].filter(([, at]) => at <= now).map(([blob]) => this.#syncClosed(blob)))
+      await this.#syncDue([...this.#closed].filter(([, at]) => at <= now).map(([blob]) => blob))
       if (now - this.#cleanRound >= this.#parts.timing.cleanSyncMs) await this.#syncClean(now)
     } finally {
       this.#syncing = false
@@ -114,10 +117,20 @@ export class Upkeep {
     }
   }
 
+  /** In batches, so that a program's fsync waits for few of them; what the rows say of all reaches the disk once, at the end. */
+  async #syncDue(due: readonly LocalBlob[]): Promise<void> {
+    const { context } = this.#parts
+    for (let at = 0; at < due.length && !this.#stopped; at += batch) {
+      await Promise.all(due.slice(at, at + batch).map((blob) => this.#syncClosed(blob)))
+    }
+    // Who waits for a sync is told of a failure, which stays.
+    if (due.length > 0) await context.wal.run().catch(() => undefined)
+  }
+
   async #syncClosed(blob: LocalBlob): Promise<void> {
     this.#closed.delete(blob)
     if (!blob.dirty || blob.generation === 0) return
-    await this.#quietly(blob, () => this.#parts.syncer.sync(blob))
+    await this.#quietly(blob, () => this.#parts.syncer.flush(blob))
     this.changed(blob)
   }
 
