@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { bundledThreads } from './tests/support/bundled-threads.ts'
 
 const seconds = 1000
 
@@ -11,12 +12,14 @@ export default defineConfig({
     reporters: ['default', './scripts/lib/conformance-reporter.ts'],
     projects: [
       {
+        plugins: [bundledThreads()],
         test: {
           name: 'unit',
           setupFiles: ['tests/support/random-setup.ts'],
           include: ['src-*/**/*.test.ts', 'proto/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/*.test.ts'],
           testTimeout: 20 * seconds,
           hookTimeout: 20 * seconds,
+          expect: { poll: { interval: 5 } },
         },
       },
       {

@@ -5,7 +5,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { checks } from './checks.ts'
+import { checks, runChecks } from './checks.ts'
 import { clearLeftovers, runMark } from './leftovers.ts'
 import { counts, details, suiteLine } from './results.ts'
 import type { SuiteResult, TestResult } from './results.ts'
@@ -31,12 +31,7 @@ const environment = {
 }
 
 async function lintSuite(): Promise<TestResult[]> {
-  const results: TestResult[] = []
-  for (const check of checks) {
-    const outcome = await check.run()
-    results.push({ ...outcome, name: `lint > ${check.name}` })
-  }
-  return results
+  return (await runChecks(checks)).map(({ name, outcome }) => ({ ...outcome, name: `lint > ${name}` }))
 }
 
 function readResults(file: string): TestResult[] {

@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../src-service/common/clock.ts'
 import { openContents } from '../../src-service/drive/cache/blobs/open-contents.ts'
@@ -14,6 +13,7 @@ import type { SyncParts, SyncSettings } from '../../src-service/drive/cache/sync
 import { isFolder, rootNode, Tree } from '../../src-service/drive/cache/tree.ts'
 import { contentsHost } from '../../src-service/drive/contents-host.ts'
 import type { FakeCloud } from './fake-cloud.ts'
+import { memoryFolder } from './blob-rig.ts'
 import { FakeContents, FakeDisk } from './fake-contents.ts'
 import { mortal, mortalDisk } from './mortal.ts'
 import { openPlainDatabase } from './plain-database.ts'
@@ -54,15 +54,16 @@ export class SyncRig extends Programs {
   readonly cloud: FakeCloud
   readonly alerts: string[] = []
   readonly told: string[] = []
-  readonly #folder = mkdtempSync(join(tmpdir(), 'sync-'))
+  readonly #folder: string
   readonly #disk = new FakeDisk()
   readonly #settings: SyncSettings
   readonly #clock: Clock
   readonly #realContents: boolean
   #opened: Session | undefined
 
-  private constructor(cloud: FakeCloud, more: SyncRigOptions) {
+  private constructor(cloud: FakeCloud, more: SyncRigOptions, folder: string) {
     super()
+    this.#folder = folder
     const { clock = systemClock, realContents = false, ...rest } = more
     this.cloud = cloud
     this.#clock = clock
@@ -71,7 +72,7 @@ export class SyncRig extends Programs {
   }
 
   static async open(cloud: FakeCloud, more: SyncRigOptions = {}): Promise<SyncRig> {
-    const rig = new SyncRig(cloud, more)
+    const rig = new SyncRig(cloud, more, mkdtempSync(join(await memoryFolder(), 'sync-')))
     rig.#opened = await rig.#open()
     return rig
   }
