@@ -1,3 +1,5 @@
+import { wordsForDatabase, wordsForFile } from './disk-errors.ts'
+
 /**
  * The one error type of the service. Whatever is caught is normalised once, where it is caught, by `CloudError.from`;
  * each door (drive/fuse, control/api) translates a kind through one exhaustive table.
@@ -68,7 +70,10 @@ export class CloudError extends Error {
     this.hint = detail.hint
   }
 
-  /** Normalises anything caught. A CloudError stays itself; a Node system error keeps its code; the rest is `internal`. */
+  /**
+   * Normalises anything caught. A CloudError stays itself; a Node system error keeps its code, and says in words for people what the
+   * disk refused; the rest is `internal`.
+   */
   static from(caught: unknown): CloudError {
     if (caught instanceof CloudError) return caught
     if (!(caught instanceof Error)) return new CloudError('internal', `thrown value: ${String(caught)}`)
@@ -77,10 +82,16 @@ export class CloudError extends Error {
     const code = 'code' in caught && typeof caught.code === 'string' ? caught.code : undefined
     if (code !== undefined) {
       const kind = systemKinds[code]
+      const words = wordsForFile(caught, code)
+      if (words !== null) {
+        const { message, ...hint } = words
+        return new CloudError(kind ?? 'io', message, { cause: caught, code, ...hint })
+      }
       if (kind !== undefined) return new CloudError(kind, caught.message, { cause: caught, code })
       if (code.startsWith('UND_ERR')) return new CloudError('offline', caught.message, { cause: caught, code })
       if (code.startsWith('SQLITE')) {
-        return new CloudError(code.startsWith('SQLITE_FULL') ? 'no-space' : 'io', caught.message, { cause: caught, code })
+        const { kind: known = 'io', message = caught.message, ...hint } = wordsForDatabase(code) ?? {}
+        return new CloudError(known, message, { cause: caught, code, ...hint })
       }
       if (/^E[A-Z0-9]+$/.test(code)) return new CloudError('io', caught.message, { cause: caught, code })
     }

@@ -1,10 +1,13 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { exitCodes } from '../../src-cli/exit-codes.ts'
 import { Installation, run, shell } from '../support/installation.ts'
 
 const unable = process.getuid?.() === 0 && existsSync('/dev/fuse') ? undefined : 'only root mounts a small disk'
+
+const program = join(import.meta.dirname, '../../bin/cloudmoor-service')
 
 let here: Installation | undefined
 afterEach(async () => {
@@ -57,6 +60,47 @@ it('a disk that becomes full refuses changes and says so, keeps what there was, 
   expect((await one.attempt(['config', 'list'])).stdout).toContain('after')
 })
 
+/** Every file of the home and its bytes, but for what a start may leave: logs, sockets and SQLite's working files. */
+function keptIn(home: string): Map<string, string> {
+  const names = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const paths = names
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !/\/(logs|run)\/|-shm$|-wal$|\.lock$|\/filler$/.test(path))
+  return new Map(paths.map((path) => [path, createHash('sha256').update(readFileSync(path)).digest('hex')]))
+}
+
+const startService = (one: Installation) => run(program, [], { env: one.env, timeoutMs: 30_000 })
+
+it.for(['a home that is in use', 'a home that is new'])(
+  'a start on a full disk, %s: says where there is no room, loses nothing',
+  {
+    timeout: 120_000,
+  },
+  async (which, { skip }) => {
+    if (unable !== undefined) return skip(unable)
+    const one = await homeOnDisk('24m')
+    const isUsed = which === 'a home that is in use'
+    if (isUsed) {
+      expect((await save(one, 'before')).code).toBe(0)
+      await one.cloudmoor(['service', 'stop'])
+    }
+    const before = keptIn(one.home)
+    const filler = fill(one.home)
+    const started = await startService(one)
+    expect(started.code).toBe(1)
+    expect(started.stderr).toContain(one.home)
+    expect(started.stderr).toMatch(/disk is full/)
+    expect(started.stderr).toMatch(/Make room/)
+    expect(started.stderr).not.toMatch(/ENOSPC|SQLITE/)
+    for (const [path, digest] of before) expect([path, keptIn(one.home).get(path)]).toEqual([path, digest])
+    rmSync(filler)
+    expect((await save(one, 'after')).code).toBe(0)
+    const { stdout } = await one.attempt(['config', 'list'])
+    expect(stdout).toContain('after')
+    if (isUsed) expect(stdout).toContain('before')
+  },
+)
+
 it('a home on a read-only disk is refused with its path, and nothing is changed in it', { timeout: 60_000 }, async ({ skip }) => {
   if (unable !== undefined) return skip(unable)
   const one = await homeOnDisk('24m')
@@ -64,19 +108,22 @@ it('a home on a read-only disk is refused with its path, and nothing is changed 
   await one.cloudmoor(['service', 'stop'])
   const before = readdirSync(one.home)
   await shell(`mount -o remount,ro "${one.home}"`)
-  const started = await run(join(import.meta.dirname, '../../bin/cloudmoor-service'), [], { env: one.env, timeoutMs: 30_000 })
+  const started = await startService(one)
   expect(started.code).toBe(1)
-  expect(started.stderr).toMatch(/read-only/i)
+  expect(started.stderr).toMatch(/is on a disk that is read-only/)
+  expect(started.stderr).toMatch(/Make its disk writable/)
+  expect(started.stderr).not.toContain('EROFS')
   expect(started.stderr).toContain(one.home)
   await shell(`mount -o remount,rw "${one.home}"`)
   expect(readdirSync(one.home)).toEqual(before)
+  expect((await save(one, 'after')).code).toBe(0)
+  expect((await one.attempt(['config', 'list'])).stdout).toContain('before')
 })
 
 it('a database elsewhere is used, and a second service on the home is told who has it', { timeout: 60_000 }, async () => {
   const one = await Installation.create()
   here = one
   const database = join(one.folder, 'elsewhere.db')
-  const program = join(import.meta.dirname, '../../bin/cloudmoor-service')
   const first = run(program, ['--database', database], { env: one.env, timeoutMs: 50_000 })
   for (let tries = 0; tries < 100 && (await one.attempt(['service', 'status'])).code !== 0; tries++)
     await new Promise((resolve) => setTimeout(resolve, 100))

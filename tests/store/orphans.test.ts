@@ -63,6 +63,20 @@ it('keeps what a removed mount had not sent: shows it, counts it, takes it out, 
   expect(statSync(join(out, 'deep/big.bin')).size).toBe(3_000_000)
   expect(await here.attempt(['orphans', 'export', 'drive', out])).toMatchObject({ stderr: expect.stringContaining('not empty') })
 
+  const file = join(out, 'note.txt')
+  const places = [
+    [join(here.folder, 'absent/out'), `no folder can be made in ${join(here.folder, 'absent')}`, 'Make that folder first'],
+    ['/proc/absent', 'no folder can be made in /proc', 'name another one'],
+    [join(file, 'out'), 'in its path that is no folder', 'Look at the path'],
+    [file, 'no folder', 'Look at the path'],
+  ] as const
+  for (const [place, ...said] of places) {
+    const { code, stderr } = await here.attempt(['orphans', 'export', 'drive', place])
+    expect([place, code === exitCodes.ok]).toEqual([place, false])
+    for (const words of said) expect(stderr).toContain(words)
+    expect(stderr).not.toMatch(/\bE(NO|EXIST|ACC)|scandir|mkdir/)
+  }
+
   // Known to the next service, too, and not sent by it.
   await here.cloudmoor(['service', 'stop'])
   await here.cloudmoor(['service', 'start'])

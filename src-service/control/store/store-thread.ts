@@ -51,5 +51,11 @@ try {
 function describe(caught: unknown): StoreError {
   const inner = caught instanceof Error && caught.name === 'DrizzleQueryError' ? caught.cause : caught
   const { kind, message, code, hint } = CloudError.from(inner)
-  return { kind, message, ...(code === undefined ? {} : { code }), ...(hint === undefined ? {} : { hint }) }
+  const isSqlite = code?.startsWith('SQLITE') === true
+  return {
+    kind,
+    message: isSqlite ? `${options.database}: ${message}` : message,
+    ...(code === undefined ? {} : { code }),
+    ...(hint === undefined ? {} : { hint }),
+  }
 }

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
 import type { Exported } from '../../common/frames/drive-calls.ts'
 import { fileType, isFile, isFolder, type NodeRow } from '../cache/tree.ts'
@@ -19,10 +19,10 @@ interface Tally {
 /**
  * Copies what is only here below `folder`, each file synced, under the path it has in the mount; what a power loss left unproved
  * goes to `quarantine/` in it. Nothing is changed in the drive. What cannot be had whole is told and left out.
- * @throws not-empty if something is in the folder already
+ * @throws not-empty if something is in the folder already, not-found if there is no place to make it in
  */
 export async function exportUnsent(parts: TaskParts, folder: string): Promise<Exported> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
   if ((await readdir(folder)).length > 0) {
     throw new CloudError('not-empty', `${folder} is not empty`, {
       hint: 'Name a folder that does not exist yet: nothing is ever replaced.',
@@ -41,6 +41,22 @@ export async function exportUnsent(parts: TaskParts, folder: string): Promise<Ex
     await attempt(tally, path, async () => copyFile(from, placeBelow(folder, `quarantine/${file}-${path.replaceAll('/', '_')}`), tally))
   }
   return tally
+}
+
+/** One folder: making all that leads there never ends where nothing can be made, as in /proc. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (caught) {
+    const { code } = CloudError.from(caught)
+    if (code === 'ENOENT') {
+      throw new CloudError('not-found', `no folder can be made in ${dirname(folder)}`, {
+        cause: caught,
+        hint: 'Make that folder first, or name another one.',
+      })
+    }
+    if (code !== 'EEXIST') throw caught
+  }
 }
 
 async function attempt(tally: Tally, path: string, work: () => Promise<void>): Promise<void> {
