@@ -44,7 +44,7 @@ class Queue implements UploadQueue {
   readonly #namesAtPlace
   /** Closed files whose rows do not say so yet. */
   readonly #touched = new Set<number>()
-  #touching: NodeJS.Timeout | undefined
+  #cancelTouching: (() => void) | undefined
 
   constructor(sync: UploadQueueParts) {
     const rows = new QueueRows(sync.database)
@@ -117,7 +117,7 @@ class Queue implements UploadQueue {
     this.#touched.add(node)
     // Without a quiet time the row may be due again before the gathering ends.
     if (quiet.quietMs === 0) this.#writeTouched()
-    else this.#touching ??= setTimeout(() => this.#writeTouched(), gatherMs)
+    else this.#cancelTouching ??= this.#parts.clock.after(gatherMs, () => this.#writeTouched())
   }
 
   /**
@@ -126,8 +126,8 @@ class Queue implements UploadQueue {
    */
   #writeTouched(): void {
     const { rows, quiet, database, clock } = this.#parts
-    clearTimeout(this.#touching)
-    this.#touching = undefined
+    this.#cancelTouching?.()
+    this.#cancelTouching = undefined
     if (this.#touched.size === 0) return
     const until = clock.now() + quiet.quietMs
     database.transaction(() => {

@@ -47,7 +47,7 @@ export class Runner {
   #paused: boolean
   #closed = false
   #scheduled = false
-  #soon: NodeJS.Timeout | undefined
+  #cancelSoon: (() => void) | null = null
   #cancelTimer: (() => void) | null = null
   #sweptAt = 0
   #idle: (() => void)[] = []
@@ -78,14 +78,14 @@ export class Runner {
   /** For changes of which nothing need begin at once: a look at the queue serves all that come in this time. */
   wakeSoon(): void {
     if (this.#scheduled || this.#closed) return
-    this.#soon ??= setTimeout(() => this.wake(), gatherMs)
+    this.#cancelSoon ??= this.#parts.clock.after(gatherMs, () => this.wake())
   }
 
   wake(): void {
     if (this.#scheduled || this.#closed) return
     this.#scheduled = true
-    clearTimeout(this.#soon)
-    this.#soon = undefined
+    this.#cancelSoon?.()
+    this.#cancelSoon = null
     setImmediate(() => {
       this.#scheduled = false
       this.#turn()
@@ -113,6 +113,7 @@ export class Runner {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
+    this.#cancelSoon?.()
     for (const one of this.running.values()) one.stop.abort(new CloudError('cancelled', 'the drive is closing'))
     if (this.running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
