@@ -113,7 +113,6 @@ export class Runner {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
-    this.#cancelSoon?.()
     for (const one of this.running.values()) one.stop.abort(new CloudError('cancelled', 'the drive is closing'))
     if (this.running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
