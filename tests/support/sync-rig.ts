@@ -47,6 +47,8 @@ export type SyncRigOptions = Partial<SyncSettings> & {
   readonly clock?: Clock
   /** Contents in files, as a mount has them, in place of those in memory. */
   readonly realContents?: boolean
+  /** Bound of those, bytes. */
+  readonly cacheSize?: number
 }
 
 /** A tree with its listings and its queue before a cloud in memory, and the calls of programs on it, without a kernel. */
@@ -59,15 +61,17 @@ export class SyncRig extends Programs {
   readonly #settings: SyncSettings
   readonly #clock: Clock
   readonly #realContents: boolean
+  readonly #cacheSize: number
   #opened: Session | undefined
 
   private constructor(cloud: FakeCloud, more: SyncRigOptions, folder: string) {
     super()
     this.#folder = folder
-    const { clock = systemClock, realContents = false, ...rest } = more
+    const { clock = systemClock, realContents = false, cacheSize = 64 * 1024 * 1024, ...rest } = more
     this.cloud = cloud
     this.#clock = clock
     this.#realContents = realContents
+    this.#cacheSize = cacheSize
     this.#settings = { ...settings, ...rest }
   }
 
@@ -170,7 +174,7 @@ export class SyncRig extends Programs {
       database,
       native: null,
       folder: this.#folder,
-      limit: 64 * 1024 * 1024,
+      limit: this.#cacheSize,
       host,
       readBudgetBytes: 8 * 1024 * 1024,
       deadlines: { readMs: 2000 },

@@ -62,8 +62,12 @@ export interface Contents {
 
   /** Removes clean local bytes of a node that is not open. Returns the bytes freed. */
   evict(node: number): Promise<number>
-  /** Fetches everything of a node. */
-  fetchAll(node: number, signal: AbortSignal): Promise<void>
+  /**
+   * Fetches everything of a node.
+   * @param useReserve where there is no other room half of the reserve of `write` too: for what an upload has to have here
+   * @throws no-space if it does not fit
+   */
+  fetchAll(node: number, signal: AbortSignal, useReserve?: boolean): Promise<void>
   /** Small files that are likely to be read next (listing order): fetched behind if the budget allows. */
   expect(nodes: readonly number[]): void
   usage(): { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number; readonly full: boolean }

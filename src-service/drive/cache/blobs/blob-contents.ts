@@ -157,7 +157,7 @@ export function blobContents(parts: ContentsParts): BlobContents {
       await fetcher.stop(blob)
       return canEvict(blob) ? generations.drop(blob) : 0
     },
-    fetchAll: (node, signal) => filler.fetchAll(blobs.need(node), signal),
+    fetchAll: (node, signal, useReserve) => filler.fetchAll(blobs.need(node), signal, useReserve),
     expect: (nodes) => filler.expect(nodes),
     usage: () => room.usage(),
     close: () => close(parts),

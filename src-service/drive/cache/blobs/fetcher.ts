@@ -49,16 +49,25 @@ export class Fetcher {
   /**
    * Makes sure that [start, end) is here.
    * @param most bytes that one request may ask for from `start` on (more than asked for is read-ahead)
+   * @param useReserve see `Room.forClean`
    * @returns false if there is no room for it: it must be read through
    */
-  async ensure(blob: LocalBlob, start: number, end: number, most: number, priority: Priority, signal: AbortSignal): Promise<boolean> {
+  async ensure(
+    blob: LocalBlob,
+    start: number,
+    end: number,
+    most: number,
+    priority: Priority,
+    signal: AbortSignal,
+    useReserve = false,
+  ): Promise<boolean> {
     let least = false
     let joined = false
     for (;;) {
       const block = blob.firstMissing(start, end)
       if (block < 0) return true
       const known = blob.flights.get(block)
-      const flight = known ?? this.#launch(blob, block, least ? end : Math.max(end, start + most), priority)
+      const flight = known ?? this.#launch(blob, block, least ? end : Math.max(end, start + most), priority, { useReserve })
       const { reached } = flight
       try {
         await flight.wait(Math.max(end, (block + 1) * blockSize), signal)
@@ -93,7 +102,7 @@ export class Fetcher {
       const stop = this.#stopOf(blob, block, end)
       if (!budget.tryTake(stop - from, 'ahead')) return from
       try {
-        this.#launch(blob, block, stop, 'ahead', true)
+        this.#launch(blob, block, stop, 'ahead', { budgeted: true })
       } catch {
         budget.giveBack(stop - from)
         return from
@@ -171,10 +180,16 @@ export class Fetcher {
     return Math.min(next * blockSize, most)
   }
 
-  #launch(blob: LocalBlob, block: number, end: number, priority: Priority, budgeted = false): Flight {
+  #launch(
+    blob: LocalBlob,
+    block: number,
+    end: number,
+    priority: Priority,
+    { budgeted = false, useReserve = false }: { readonly budgeted?: boolean; readonly useReserve?: boolean },
+  ): Flight {
     if (this.#closed) throw new CloudError('cancelled', 'the drive is closing')
     const rev = this.base(blob)
-    const flight = new Flight(blob.generation, block * blockSize, this.#stopOf(blob, block, end), priority)
+    const flight = new Flight(blob.generation, block * blockSize, this.#stopOf(blob, block, end), priority, useReserve)
     for (let at = block; at < blocksOf(flight.end); at += 1) blob.flights.set(at, flight)
     const running = this.#run(blob, flight, rev, budgeted).finally(() => this.#running.delete(running))
     this.#running.add(running)
@@ -216,8 +231,8 @@ export class Fetcher {
   async #reserve(blob: LocalBlob, flight: Flight, reservation: { bytes: number }): Promise<void> {
     const { room, recycle } = this.#parts
     const bytes = blob.growth(flight.start, flight.end)
-    if (!(await room.forClean(bytes))) {
-      if (!(await recycle(blob, flight, bytes)) || !(await room.forClean(bytes))) {
+    if (!(await room.forClean(bytes, flight.useReserve))) {
+      if (!(await recycle(blob, flight, bytes)) || !(await room.forClean(bytes, flight.useReserve))) {
         throw new CloudError('no-space', 'the cache is full of files that are in use or not uploaded yet')
       }
     }

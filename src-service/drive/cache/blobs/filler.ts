@@ -4,6 +4,7 @@ import type { BlobTable } from './blob-table.ts'
 import type { BlobContext } from './context.ts'
 import { type Fetcher, largestRequest, smallFile } from './fetcher.ts'
 import type { LocalBlob } from './local-blob.ts'
+import type { Room } from './room.ts'
 import { Slots } from './slots.ts'
 
 const filesAtOnce = 2
@@ -19,15 +20,19 @@ export class Filler {
   readonly #context: BlobContext
   readonly #blobs: BlobTable
   readonly #fetcher: Fetcher
+  readonly #room: Room
   readonly #stop = new AbortController()
   readonly #fills = new Slots(filesAtOnce)
+  /** Two that share the reserve might both get too little of it. */
+  readonly #fromReserve = new Slots(1)
   #expected: number[] = []
   #expecting = 0
 
-  constructor(context: BlobContext, blobs: BlobTable, fetcher: Fetcher) {
+  constructor(context: BlobContext, blobs: BlobTable, fetcher: Fetcher, room: Room) {
     this.#context = context
     this.#blobs = blobs
     this.#fetcher = fetcher
+    this.#room = room
   }
 
   /** Fetches what a dirty file lacks of its base, behind, however long it takes. */
@@ -37,10 +42,19 @@ export class Filler {
     void this.#fill(blob).finally(() => (blob.filling = false))
   }
 
-  /** Fetches everything of a file. @throws no-space if it does not fit, and what fetching throws */
-  async fetchAll(blob: LocalBlob, signal: AbortSignal): Promise<void> {
+  /**
+   * Fetches everything of a file.
+   * @param useReserve where there is no other room: of something without which the cache does not drain
+   * @throws no-space if it does not fit, and what fetching throws
+   */
+  async fetchAll(blob: LocalBlob, signal: AbortSignal, useReserve = false): Promise<void> {
     const both = AbortSignal.any([signal, this.#stop.signal])
-    while (blob.firstMissing(0, blob.size) >= 0) await this.#fetchAll(blob, requestsPerFetch, both)
+    try {
+      while (blob.firstMissing(0, blob.size) >= 0) await this.#fetchAll(blob, requestsPerFetch, both)
+    } catch (error) {
+      if (!useReserve || CloudError.from(error).kind !== 'no-space') throw error
+      await this.#fromReserve.run(() => this.#fetchIntoReserve(blob, both))
+    }
     this.#fetcher.completed(blob)
   }
 
@@ -80,14 +94,22 @@ export class Filler {
     }
   }
 
-  async #fetchAll(blob: LocalBlob, atOnce: number, signal: AbortSignal): Promise<void> {
+  /** All of what is missing or nothing: a part would take room and help nobody. */
+  async #fetchIntoReserve(blob: LocalBlob, signal: AbortSignal): Promise<void> {
+    const bytes = blob.growth(0, blob.size)
+    if (!(await this.#room.forClean(bytes, true))) throw noRoom()
+    this.#room.giveBack(bytes)
+    while (blob.firstMissing(0, blob.size) >= 0) await this.#fetchAll(blob, requestsPerFetch, signal, true)
+  }
+
+  async #fetchAll(blob: LocalBlob, atOnce: number, signal: AbortSignal, useReserve = false): Promise<void> {
     let next = 0
     const work = async (): Promise<void> => {
       while (next < blob.size) {
         const start = next
         next += largestRequest
-        if (await this.#fetcher.ensure(blob, start, Math.min(next, blob.size), 0, 'ahead', signal)) continue
-        throw new CloudError('no-space', 'the cache has no room for the whole file')
+        if (await this.#fetcher.ensure(blob, start, Math.min(next, blob.size), 0, 'ahead', signal, useReserve)) continue
+        throw noRoom()
       }
     }
     await Promise.all(Array.from({ length: atOnce }, work))
@@ -107,4 +129,8 @@ export class Filler {
       }
     }
   }
+}
+
+function noRoom(): CloudError {
+  return new CloudError('no-space', 'the cache has no room for the whole file')
 }

@@ -9,17 +9,20 @@ export class Flight {
   readonly start: number
   readonly end: number
   readonly priority: Priority
+  /** Its bytes may take room that is kept free for what lets the cache drain. */
+  readonly useReserve: boolean
   readonly #controller = new AbortController()
   /** The bytes before this are in the blob. */
   #reached: number
   #failure: CloudError | undefined
   readonly #waiting = new Set<{ readonly until: number; readonly resolve: () => void; readonly reject: (error: CloudError) => void }>()
 
-  constructor(generation: number, start: number, end: number, priority: Priority) {
+  constructor(generation: number, start: number, end: number, priority: Priority, useReserve: boolean) {
     this.generation = generation
     this.start = start
     this.end = end
     this.priority = priority
+    this.useReserve = useReserve
     this.#reached = start
   }
 

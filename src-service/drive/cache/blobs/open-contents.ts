@@ -162,7 +162,7 @@ async function assemble(options: OpenContentsOptions, context: BlobContext, unlo
     onBaseLost,
     recycle,
   })
-  const filler = new Filler(context, blobs, fetcher)
+  const filler = new Filler(context, blobs, fetcher, room)
   const reader = new Reader({ context, blobs, files, generations, ledger, fetcher, budget })
   const onChanged = (blob: LocalBlob): void => upkeep.changed(blob)
   const writer = new Writer({ context, prompt, blobs, files, room, generations, ledger, fetcher, filler, evict, onChanged })

@@ -115,9 +115,12 @@ export class Room {
     return this.#diskFree !== Infinity && this.#lacking(bytes, useReserve ? this.#options.limit : this.most) === 0
   }
 
-  /** Reserves room for clean bytes if there is or can be made any, without touching pinned files. To be given back. */
-  async forClean(bytes: number): Promise<boolean> {
-    const { most } = this
+  /**
+   * Reserves room for clean bytes if there is or can be made any, without touching pinned files. To be given back.
+   * @param useReserve half of the reserve too, for what lets the cache drain
+   */
+  async forClean(bytes: number, useReserve: boolean): Promise<boolean> {
+    const most = useReserve ? this.#options.limit - Math.ceil(this.#reserve / 2) : this.most
     if (bytes > most) return false
     await this.#askDisk()
     while (!this.#take(bytes, most)) {

@@ -61,7 +61,7 @@ export class Uploads {
   }
 
   async #complete(blob: LocalBlob): Promise<void> {
-    if (!blob.whole) await this.#parts.filler.fetchAll(blob, this.#stop.signal)
+    if (!blob.whole) await this.#parts.filler.fetchAll(blob, this.#stop.signal, true)
     if (!blob.whole) throw new CloudError('busy', 'the file changed while it was being completed')
   }
 
@@ -111,7 +111,7 @@ export class Uploads {
     const { context, room } = this.#parts
     if (blob.watch !== undefined) throw new CloudError('busy', 'a snapshot of this file is being made')
     const bytes = blob.charge()
-    if (!(await room.forClean(bytes))) throw new CloudError('no-space', 'the cache has no room for a snapshot of the file')
+    if (!(await room.forClean(bytes, false))) throw new CloudError('no-space', 'the cache has no room for a snapshot of the file')
     this.#copies += 1
     const path = join(context.folder, 'snapshots', `${blob.node}.${blob.content}.${this.#copies}`)
     let fd: number | undefined

@@ -16,7 +16,7 @@ describe('what an error means for an item', () => {
     expect(next.notBefore - now).toBeLessThanOrEqual(1000)
   })
 
-  test.each<ErrorKind>(['timeout', 'unavailable', 'garbage', 'throttled', 'conflict', 'not-found', 'io', 'no-space', 'busy'])(
+  test.each<ErrorKind>(['timeout', 'unavailable', 'garbage', 'throttled', 'conflict', 'not-found', 'io', 'busy'])(
     '%s is tried again, later each time, at most every five minutes',
     (kind) => {
       const waits = [0, 1, 2, 5, 30].map((tries) => after(kind, { tries, refusals: 0 }).notBefore - now)
@@ -24,6 +24,12 @@ describe('what an error means for an item', () => {
       expect(after(kind)).toMatchObject({ kind: 'retry', tries: 1 })
     },
   )
+
+  test('without room in the cache it is tried again every ten seconds at most: other uploads make room', () => {
+    const waits = [0, 1, 2, 5, 30].map((tries) => after('no-space', { tries, refusals: 0 }).notBefore - now)
+    expect(waits).toEqual([1000, 2000, 4000, 10_000, 10_000])
+    expect(after('no-space')).toMatchObject({ kind: 'retry', tries: 1 })
+  })
 
   test.each<ErrorKind>(['invalid', 'name-invalid', 'access', 'unsupported', 'too-large', 'internal', 'damaged'])(
     '%s parks the item at the fifth time',

@@ -13,6 +13,8 @@ export type AfterError =
 
 export const mostRefusals = 5
 const waits: Backoff = { base: 1000, cap: 300_000 }
+/** Other files that are uploaded make room soon. */
+const roomWaits: Backoff = { base: 1000, cap: 10_000 }
 /** A full provider does not become empty within seconds. */
 const quotaWait = 30_000
 const longestRetryAfter = 3_600_000
@@ -25,6 +27,10 @@ export function afterError(row: Pick<QueueRow, 'tries' | 'refusals'>, error: Clo
       return { kind: 'later', notBefore: now + Math.round(afterOffline * (0.5 + random() / 2)) }
     case 'stopped':
       return { kind: 'later', notBefore: now }
+    case 'no-room': {
+      const tries = row.tries + 1
+      return { kind: 'retry', notBefore: now + backoffDelay(roomWaits, tries, random), tries, reason: error.message }
+    }
     case 'passing': {
       const tries = row.tries + 1
       return { kind: 'retry', notBefore: now + waitOf(error, tries, random), tries, reason: error.message }
@@ -46,7 +52,7 @@ function waitOf(error: CloudError, attempt: number, random: () => number): numbe
   return backoffDelay(waits, attempt, random)
 }
 
-function meaning(kind: ErrorKind): 'no-way' | 'stopped' | 'passing' | 'full' | 'refusal' {
+function meaning(kind: ErrorKind): 'no-way' | 'stopped' | 'no-room' | 'passing' | 'full' | 'refusal' {
   switch (kind) {
     case 'offline':
     case 'sign-in':
@@ -63,9 +69,10 @@ function meaning(kind: ErrorKind): 'no-way' | 'stopped' | 'passing' | 'full' | '
     case 'not-empty':
     case 'stale':
     case 'busy':
-    case 'no-space':
     case 'io':
       return 'passing'
+    case 'no-space':
+      return 'no-room'
     case 'quota':
       return 'full'
     case 'not-a-folder':

@@ -39,6 +39,57 @@ test.each(['upload', 'move'] as const)('a file that is open stays readable when 
   expect(await readOpen(node)).toBe('was a')
 })
 
+const block = 64 * 1024
+
+/** As much as a file of `kib` KiB, no two of them the same. */
+const bulk = (name: string, kib: number): string => `${name} of this many bytes,`.padEnd(64, name).repeat(kib * 16)
+
+/** Nothing of these is here but their first block, which was changed. */
+async function changeInPart(names: readonly string[], kib: number): Promise<void> {
+  for (const name of names) cloud.put(name, bulk(name, kib))
+  await rig.refresh()
+  cloud.fault = ({ operation }) => (operation === 'read' ? new CloudError('unavailable', 'not now') : undefined)
+  const change = (name: string) => rig.contents.write(rig.nodeAt(name), Buffer.alloc(block, name), 0, block, 0, false)
+  // Room that is reserved for a request comes back when that has failed.
+  for (const name of names) await expect.poll(() => change(name)).toBe(block)
+  cloud.fault = () => undefined
+}
+
+test('what takes the place of a file that is open waits until there is room to keep that', async () => {
+  await start(flat(), { realContents: true, cacheSize: 2 ** 20 })
+  const kept = bulk('a', 200)
+  const node = await openFar('a', kept)
+  rig.queue.pause(true)
+  await rig.write('b', bulk('b', 600))
+  await rig.write('c', bulk('c', 200))
+  rig.rename('c', 'a')
+  cloud.fault = ({ operation, path }) => (operation === 'write' && path === 'b' ? new CloudError('busy', 'not now') : undefined)
+  rig.queue.pause(false)
+  const reasons = (): (string | null)[] => rig.queue.transfers(9).map(({ reason }) => reason)
+  await expect.poll(reasons).toContain('waits for room in the cache to keep the file that it replaces, which is still open here')
+  // It has looked again by then, and no number of tries ends the wait.
+  await new Promise((resolve) => setTimeout(resolve, 2500))
+  expect(rig.database.sql.prepare("SELECT tries FROM queue WHERE reason LIKE 'waits for room%'").all()).toEqual([{ tries: 0 }])
+  expect(cloud.text('a')).toBe(kept)
+  expect(await readOpen(node)).toBe(kept)
+  cloud.fault = () => undefined
+  await rig.drain(30_000)
+  expect(cloud.dump()).toEqual({ a: bulk('c', 200), b: bulk('b', 600) })
+  expect(await readOpen(node)).toBe(kept)
+}, 60_000)
+
+test('a cache full of files that were changed in part drains', async () => {
+  await start(flat(), { realContents: true, cacheSize: 2 ** 20 })
+  rig.queue.pause(true)
+  const names = Array.from({ length: 14 }, (_, index) => String.fromCharCode(97 + index))
+  await changeInPart(names, 116)
+  expect(rig.contents.usage().dirtyBytes).toBe(names.length * block)
+  rig.queue.pause(false)
+  await rig.drain(30_000)
+  const first = (name: string): string => name.repeat(block)
+  expect(cloud.dump()).toEqual(Object.fromEntries(names.map((name) => [name, first(name) + bulk(name, 116).slice(block)])))
+}, 60_000)
+
 test('what replaces a file that is open does not wait for a provider that has it no more', async () => {
   await start(flat(), { realContents: true })
   await openFar('a', 'was a')

@@ -18,7 +18,6 @@ export type RemovalDecision =
 const openWaitMs = 1000
 /** Part of the cache that an open file may take which is about to be replaced at the provider. */
 const mostKept = 1 / 4
-const triesForRoom = 4
 
 /** What is to be done about an object that no name stands for any more. */
 export function decideRemoval(parts: QueueParts, queued: QueueRow): RemovalDecision {
@@ -52,17 +51,23 @@ function isStillRead({ tree, contents, mayBeOpen }: QueueParts, row: RemoteRow):
 
 /**
  * Before an object is replaced that a program still has open: what is not here of it is fetched, if that is a small part of
- * the cache, and there is room for it after a few tries. What replaces it does not wait longer than that.
+ * the cache. Without room for it what replaces it waits, until others that are uploaded made room or the file is closed.
+ * @returns why it is not to be replaced now
  */
-export async function keepReadable(parts: QueueParts, queued: QueueRow, over: RemoteRow, step: StepContext): Promise<void> {
-  const { contents } = parts
-  if (!isStillRead(parts, over) || over.size > contents.usage().limit * mostKept) return
+export async function keepReadable(parts: QueueParts, over: RemoteRow, step: StepContext): Promise<StepResult | undefined> {
+  const { contents, clock } = parts
+  if (!isStillRead(parts, over) || over.size > contents.usage().limit * mostKept) return undefined
   try {
-    await contents.fetchAll(over.node, step.signal)
+    await contents.fetchAll(over.node, step.signal, true)
+    return undefined
   } catch (caught) {
     const error = CloudError.from(caught)
-    const isGone = error.kind === 'conflict' || error.kind === 'not-found' || error.kind === 'stale'
-    if (!isGone && !(error.kind === 'no-space' && queued.tries >= triesForRoom)) throw error
+    if (error.kind === 'no-space') {
+      const reason = 'waits for room in the cache to keep the file that it replaces, which is still open here'
+      return { kind: 'wait', until: clock.now() + openWaitMs, reason }
+    }
+    if (error.kind === 'conflict' || error.kind === 'not-found' || error.kind === 'stale') return undefined
+    throw error
   }
 }
 

@@ -42,7 +42,8 @@ async function nameStep(
   decision: Decision,
   step: StepContext,
 ): Promise<StepResult> {
-  if ('over' in decision && decision.over !== null) await keepReadable(parts, row, decision.over, step)
+  const waits = 'over' in decision && decision.over !== null ? await keepReadable(parts, decision.over, step) : undefined
+  if (waits !== undefined) return waits
   switch (decision.kind) {
     case 'probe':
       return probeStep(parts, row, step)

@@ -82,7 +82,7 @@ async function openSource(parts: QueueParts, node: NodeRow, signal: AbortSignal)
   }
   if (!contents.isWhole(node.id) && places.placeOfNode(node.id) === undefined) return undefined
   try {
-    if (!contents.isWhole(node.id)) await contents.fetchAll(node.id, signal)
+    if (!contents.isWhole(node.id)) await contents.fetchAll(node.id, signal, true)
     return await contents.source(node.id, { snapshot: parts.quiet.needsSnapshot(node.id) })
   } catch (caught) {
     const { kind } = CloudError.from(caught)
