@@ -138,7 +138,7 @@ async function main(): Promise<void> {
     peerCredentials: (descriptor) => native.peerCredentials(descriptor),
   })
   // From here on the order of the end is: door, mounts, store, log.
-  const converge = () => convergeTo({ path: flags.config, prune: flags.prune }, { configuration, log, alerts, audit })
+  const converge = () => convergeTo(flags.config, { configuration, log, alerts, audit })
   const door = {
     close: async (graceMs: number) => {
       endHealth()

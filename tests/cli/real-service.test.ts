@@ -139,13 +139,13 @@ it('gives its configuration as one text, takes it, and says what would change', 
   expect(wrong.code).not.toBe(exitCodes.ok)
 })
 
-it('follows a folder of files with --prune: at its start and at SIGHUP, and stays as it was when they are wrong', async () => {
+it('follows a folder of files: at its start and at SIGHUP, and stays as it was when they are wrong', async () => {
   const folder = join(elsewhere, 'conf')
   mkdirSync(folder)
   const provider = (path: string) => `version: 1\nproviders:\n  - { name: disk, type: local, options: { path: ${path} } }\n`
   writeFileSync(join(folder, 'a.yaml'), provider('/srv/a'))
   writeFileSync(join(folder, 'b.yml'), `version: 1\nmounts:\n  - { name: drive, provider: disk, path: ${elsewhere}/mnt, enabled: false }\n`)
-  const service = spawn(join(projectRoot, 'bin/cloudmoor-service'), ['--config', folder, '--prune'], {
+  const service = spawn(join(projectRoot, 'bin/cloudmoor-service'), ['--config', folder], {
     env: { ...process.env, CLOUDMOOR_HOME: home },
     stdio: 'ignore',
   })

@@ -16,14 +16,6 @@ export interface ConfigAlerts {
   over(mountId: string, reason: string): void
 }
 
-/** What `--config` and `--prune` say. */
-export interface ConfigFiles {
-  /** A file, or a folder of them; null = there are none (any more). */
-  readonly path: string | null
-  /** What they no longer name is removed; otherwise it stays, and everybody may change it. */
-  readonly prune: boolean
-}
-
 interface ConvergeParts {
   readonly configuration: Configuration
   readonly log: Log
@@ -32,14 +24,15 @@ interface ConvergeParts {
 }
 
 /**
- * Makes the configuration what a file, or every `*.yaml` and `*.yml` of a folder, says. An invalid file changes nothing: what was
- * configured stays, and an alert says why. Without files what an earlier start had from some belongs to nobody but the API. Never
- * rejects.
+ * Makes the configuration what a file, or every `*.yaml` and `*.yml` of a folder, says: what it no longer names goes. An invalid file
+ * changes nothing: what was configured stays, and an alert says why. Without files what an earlier start had from some stays, and
+ * belongs to nobody but the API. Never rejects.
+ * @param path null = there are no files (any more).
  */
-export async function convergeTo({ path, prune }: ConfigFiles, { configuration, log, alerts, audit }: ConvergeParts): Promise<boolean> {
+export async function convergeTo(path: string | null, { configuration, log, alerts, audit }: ConvergeParts): Promise<boolean> {
   try {
     const texts = path === null ? [] : await readTexts(path)
-    const wish = { dryRun: false, prune: prune && path !== null, passphrase: null, manager: 'file' } as const
+    const wish = { dryRun: false, prune: path !== null, passphrase: null, manager: 'file' } as const
     const { changes, warnings } = await configuration.read(texts, wish, AbortSignal.timeout(convergeMs))
     for (const change of changes) await tell(change, path ?? '', log, audit)
     for (const warning of warnings) log.write('warn', `configuration: ${warning}`, { path: path ?? '' })

@@ -7,8 +7,6 @@ export interface ServiceFlags {
   readonly system: boolean
   /** File or folder that says what is configured; null = nothing but the API does. */
   readonly config: string | null
-  /** What `config` named before and no longer does is removed. */
-  readonly prune: boolean
   /** Where the database is, if not in the state: absolute path. */
   readonly database: string | null
   /** Backup that takes the place of the database before it is opened. */
@@ -18,11 +16,10 @@ export interface ServiceFlags {
   readonly print: 'version' | 'help' | null
 }
 
-export const usage = `Usage: cloudmoor-service [--system] [--config PATH [--prune]] [--database PATH] [--set NAME=VALUE]...
+export const usage = `Usage: cloudmoor-service [--system] [--config PATH] [--database PATH] [--set NAME=VALUE]...
                          [--restore BACKUP [--passphrase-file PATH]] [--foreground] [--version] [--help]
   --system          serve the whole machine (state in /var/lib/cloudmoor)
   --config PATH     a YAML file, or a folder of them, that says what is configured; read again at SIGHUP
-  --prune           remove what --config no longer names; otherwise it stays, and can be changed by everybody who may
   --database PATH   the database, if not service.db in the state; on a disk of this machine
   --restore BACKUP  put a backup (or a copy that a migration made) in the place of the database, then start; the old one is kept
                     beside it. --passphrase-file opens the key files in it
@@ -42,7 +39,7 @@ export function withoutRestore(args: readonly string[]): string[] {
 
 /** Throws `invalid` for what it does not know. */
 export function readServiceFlags(args: readonly string[]): ServiceFlags {
-  const known = ['--system', '--prune', '--foreground', '--version', '--help']
+  const known = ['--system', '--foreground', '--version', '--help']
   const takesValue = (arg: string | undefined): boolean => ['--set', '--config', ...pathFlags].includes(arg ?? '')
   const valuesOf = (flag: string): string[] => args.flatMap((arg, index) => (args[index - 1] === flag ? [arg] : []))
   const unknown = args.find(
@@ -55,12 +52,9 @@ export function readServiceFlags(args: readonly string[]): ServiceFlags {
     return path
   }
   const [config, restore] = [pathOf('--config'), pathOf('--restore')]
-  const prune = args.includes('--prune')
-  if (prune && config === null) throw new CloudError('invalid', '--prune needs --config', { hint: 'cloudmoor-service --help' })
   return {
     system: args.includes('--system'),
     config,
-    prune,
     database: pathOf('--database'),
     restore: restore === null ? null : { path: restore, passphraseFile: pathOf('--passphrase-file') },
     settings: valuesOf('--set').map(readSettingFlag),
