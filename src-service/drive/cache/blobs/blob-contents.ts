@@ -173,11 +173,12 @@ async function close(parts: ContentsParts): Promise<void> {
   const { context, blobs, files, room, ledger, remover, fetcher, filler, syncer, uploads, upkeep, stop } = parts
   if (stop.signal.aborted) return
   stop.abort(new CloudError('cancelled', 'the drive is closing'))
-  upkeep.stop()
+  const upkeepIdle = upkeep.stop()
   filler.close()
   uploads.close()
   room.close()
   try {
+    await upkeepIdle
     await fetcher.close(blobs.all())
     await Promise.all([...blobs.all()].map((blob) => settled(blob)))
     context.database.transaction(() => {

@@ -43,7 +43,7 @@ export class Upkeep {
   #aged = new Set<LocalBlob>()
   #cleanRound = 0
   #cancel: (() => void) | undefined
-  #syncing = false
+  #syncing: Promise<void> | undefined
   #stopped = false
 
   constructor(parts: UpkeepParts) {
@@ -72,9 +72,11 @@ export class Upkeep {
     })
   }
 
-  stop(): void {
+  /** Resolves when no sync of ours is under way. */
+  async stop(): Promise<void> {
     this.#stopped = true
     this.#cancel?.()
+    await this.#syncing
   }
 
   /** Everything that memory knows goes to the rows, in one transaction. */
@@ -100,19 +102,17 @@ export class Upkeep {
     } catch (error) {
       context.host.log('warn', 'the state of local files could not be written down', { reason: CloudError.from(error).message })
     }
-    void this.#sync()
+    this.#syncing ??= this.#sync()
     if (this.#changed.size > 0 || this.#closed.size > 0 || this.#fresh.size > 0 || this.#aged.size > 0 || remover.pending) this.kick()
   }
 
   async #sync(): Promise<void> {
-    if (this.#syncing) return
-    this.#syncing = true
     try {
       const now = this.#parts.context.clock.monotonic()
       await this.#syncDue([...this.#closed].filter(([, at]) => at <= now).map(([blob]) => blob))
       if (now - this.#cleanRound >= this.#parts.timing.cleanSyncMs) await this.#syncClean(now)
     } finally {
-      this.#syncing = false
+      this.#syncing = undefined
       if (this.#closed.size > 0 || this.#fresh.size > 0 || this.#aged.size > 0) this.kick()
     }
   }

@@ -48,8 +48,8 @@ export class WalSync {
   }
 
   /** Resolves when everything committed before the call is on disk. @throws io, from then on always: what the kernel then still has in memory is unknown */
-  run(): Promise<void> {
-    return this.covers(this.mark()) ? Promise.resolve() : this.#shared.run()
+  async run(): Promise<void> {
+    if (!this.covers(this.mark())) await this.#shared.run()
   }
 
   /**
