@@ -54,7 +54,7 @@ export class FakeCloud implements Connector {
       rangeRead: true,
       resumableWrite: false,
       move: 'tree',
-      atomicMove: true,
+      atomicMove: rest.move === undefined || rest.move === 'tree',
       copy: true,
       realFolders: true,
       hash: 'none',

@@ -141,6 +141,27 @@ describe.each([
     expect(rig.alerts).toEqual([])
   })
 
+  test('the late second half of a move does not take the same bytes, put at its old place since', async () => {
+    // That half is two requests further on than the one that a short wait is for.
+    await start(Object.assign(flat(), { contentRevs: true }), { deadlines: { metadataMs: 1000, readMs: 5000, writeMs: 5000 } })
+    await rig.write('a', 'the same')
+    await rig.drain()
+    const removed = cloud.objects.get('a')?.rev
+    copiedOnly('a', 'b')
+    rig.rename('a', 'b')
+    await expect.poll(() => cloud.objects.has('b')).toBe(true)
+    await fate()
+    await expect.poll(() => cloud.objects.has('a'), { timeout: 5000 }).toBe(false)
+    await rig.write('a', 'the same')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    if (cloud.objects.get('a')?.rev === removed) cloud.drop('a')
+    await rig.drain()
+    await rig.refresh()
+    expect(cloud.dump()).toEqual({ a: 'the same', b: 'the same' })
+    expect(rig.paths()).toEqual(['a', 'b'])
+    expect(rig.alerts).toEqual([])
+  })
+
   test('a removed folder does not come back', async () => {
     await begin()
     const { held, arrive } = holdBack('makeFolder d')

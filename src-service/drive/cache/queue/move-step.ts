@@ -87,6 +87,8 @@ async function moveFile(
   const begun = begin(parts, row, from, to, node, from)
   if (source === undefined || begun === undefined || connector.move === undefined) return again
   step.claim(begun.target)
+  // It is copied and then removed: that removal may come late too, and would take the same bytes put there again.
+  if (!connector.capabilities.atomicMove) step.claim(from.id)
   const replace: Precondition | null = to.over === null ? null : { kind: 'rev', rev: to.over.rev }
   try {
     const entry = await connector.move(source, begun.place, from.type, { kind: 'rev', rev: from.rev }, replace, step.signal)

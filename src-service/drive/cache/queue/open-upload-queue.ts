@@ -53,6 +53,7 @@ class Queue implements UploadQueue {
     const late = new LateChanges(sync.clock, sync.settings.deadlines.metadataMs)
     // What a predecessor had begun.
     for (const target of rows.targets()) late.begun(target)
+    if (!sync.connector.capabilities.atomicMove) for (const source of rows.sources()) late.begun(source)
     const ledger = new Ledger(sync, rows, takeIn, late)
     const bursts = new Bursts(sync.clock, quiet)
     this.#parts = { ...sync, rows, takeIn, quiet, ledger, late, bursts, situations: new Situations(sync, rows, quiet, late) }

@@ -53,6 +53,9 @@ export class QueueRows {
       ofRemote: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE remote = ?'),
       targeting: sql.prepare<[number], QueueRow>('SELECT * FROM queue WHERE target = ? AND name IS NOT NULL LIMIT 1'),
       targets: sql.prepare<[], { target: number }>('SELECT target FROM queue WHERE target IS NOT NULL'),
+      sources: sql.prepare<[], { source: number }>(
+        'SELECT name.remote AS source FROM queue JOIN name ON name.id = queue.name WHERE queue.sent <> 0 AND name.remote <> queue.target',
+      ),
       due: sql.prepare<[number, number, number], QueueRow>(
         'SELECT * FROM queue WHERE parked = 0 AND not_before <= ? ORDER BY not_before, id LIMIT ? OFFSET ?',
       ),
@@ -120,6 +123,11 @@ export class QueueRows {
   /** What tries under way or of unknown outcome make or change. */
   targets(): number[] {
     return this.#sql.targets.all().map(({ target }) => target)
+  }
+
+  /** Where the names are whose tries of unknown outcome make another object. */
+  sources(): number[] {
+    return this.#sql.sources.all().map(({ source }) => source)
   }
 
   due(now: number, limit: number, offset: number): QueueRow[] {
