@@ -4,6 +4,7 @@ import { access, readFile, stat, statfs } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { release } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { fileFailure } from './local-files.ts'
 import { installation, ownSocket, runtimeFolder, stateFolder } from './places.ts'
 import { longestSocketPath } from './service.ts'
 import { formatSize } from './sizes.ts'
@@ -36,7 +37,7 @@ async function addon(): Promise<Found> {
     createRequire(import.meta.url)(file)
     return ok('the C addon loads')
   } catch (error) {
-    return failure(`the C addon does not load: ${messageOf(error)}`, 'build it on this machine with scripts/build-addon')
+    return failure(`the C addon does not load: ${messageOf(error, file)}`, 'build it on this machine with scripts/build-addon')
   }
 }
 
@@ -61,10 +62,7 @@ async function fuseDevice(): Promise<Found> {
         'load the module (modprobe fuse); start a container with --device /dev/fuse --cap-add SYS_ADMIN',
       )
     }
-    return failure(
-      `/dev/fuse cannot be opened: ${messageOf(error)}`,
-      'chmod 666 /dev/fuse, as distributions have it; in a container give it the device',
-    )
+    return failure(messageOf(error, '/dev/fuse'), 'chmod 666 /dev/fuse, as distributions have it; in a container give it the device')
   }
 }
 
@@ -113,7 +111,7 @@ async function stateDisk(): Promise<Found> {
       return warning(`${formatSize(free)} are free in ${folder}`, 'free some space, or give mounts a smaller --cache-size')
     return ok(`${formatSize(free)} are free in ${folder}`)
   } catch (error) {
-    return failure(`${folder}: ${messageOf(error)}`, 'make it a folder that this user may write to, or set CLOUDMOOR_HOME')
+    return failure(messageOf(error, folder), 'make it a folder that this user may write to, or set CLOUDMOOR_HOME')
   }
 }
 
@@ -190,4 +188,5 @@ const exists = (path: string): Promise<boolean> =>
 
 const readText = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const messageOf = (error: unknown, path: string): string =>
+  fileFailure(error, path)?.message ?? `${path}: ${error instanceof Error ? error.message : String(error)}`

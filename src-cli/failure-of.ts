@@ -3,6 +3,7 @@ import { readError } from '../proto/client/read-error.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
+import { fileFailure } from './local-files.ts'
 import { PromptCancelled } from './prompts.ts'
 
 /** Whatever ended a command, as a Failure. */
@@ -18,7 +19,10 @@ export function failureOf(caught: unknown): Failure {
       correlationId: error.correlationId === '' ? undefined : error.correlationId,
     })
   }
-  return new Failure(caught instanceof Error ? caught.message : String(caught), { exitCode: exitCodes.failed, reason: 'FAILED' })
+  return (
+    fileFailure(caught) ??
+    new Failure(caught instanceof Error ? caught.message : String(caught), { exitCode: exitCodes.failed, reason: 'FAILED' })
+  )
 }
 
 /** What the command line itself knows to do. */

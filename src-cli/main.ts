@@ -3,6 +3,7 @@ import { socketPlaces } from '../proto/client/find-socket.ts'
 import type { Cli } from './cli.ts'
 import { terminalPrompts } from './prompts.ts'
 import { readAll } from './read-all.ts'
+import { printer } from './result-stream.ts'
 import { run } from './run.ts'
 import { connectTo } from './service.ts'
 import { connectOrStart, startService } from './start-service.ts'
@@ -18,11 +19,11 @@ const cli: Cli = {
   output: {
     json,
     interactive: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
-    print: (text) => process.stdout.write(`${text}\n`),
+    print: printer(process.stdout),
     note: (text) => process.stderr.write(`${text}\n`),
   },
   prompts: process.stdin.isTTY && process.stderr.isTTY && !json ? terminalPrompts() : null,
-  readStdin: () => readAll(process.stdin),
+  readStdin: () => readAll(process.stdin, 'stdin'),
   places: () => socketPlaces({ server }),
   connect: () => connectTo(server),
   connectOrStart: () => connectOrStart(server, process.env),
@@ -30,8 +31,6 @@ const cli: Cli = {
   signal: interrupted.signal,
 }
 
-// A reader that has seen enough (`| head`) is no error.
-process.stdout.on('error', () => process.exit(0))
 process.exitCode = await run(cli, args)
 
 function valueOf(list: readonly string[], flag: string): string | undefined {

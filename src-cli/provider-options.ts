@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { ProviderType } from '../proto/gen/cloudmoor/v1/provider_pb.js'
 import type { Cli } from './cli.ts'
 import { usageFailure } from './failure.ts'
+import { readText } from './local-files.ts'
 import { nearest } from './nearest.ts'
 import { colour } from './output.ts'
 
@@ -105,7 +105,7 @@ export async function readSecrets(cli: Cli, requests: readonly string[], type: P
   for (const { option, source } of parsed) {
     if (source === '-') secrets[option.name] = lines.shift() ?? ''
     else if (source === undefined) secrets[option.name] = await askSecret(cli, option)
-    else if (source.startsWith('@')) secrets[option.name] = await secretFile(source.slice(1))
+    else if (source.startsWith('@')) secrets[option.name] = (await readText(source.slice(1))).replace(/\r?\n$/, '')
     else
       throw usageFailure(
         `--set-secret ${option.name}=…: a secret must not stand on a command line`,
@@ -127,14 +127,6 @@ async function askSecret(cli: Cli, option: OptionInfo): Promise<string> {
   if (cli.prompts === null)
     throw usageFailure(`nobody can be asked for '${option.name}' here`, `use --set-secret ${option.name}=- or =@FILE`)
   return cli.prompts.secret(option.title)
-}
-
-async function secretFile(path: string): Promise<string> {
-  try {
-    return (await readFile(path, 'utf8')).replace(/\r?\n$/, '')
-  } catch (error) {
-    throw usageFailure(`cannot read the secret's file: ${error instanceof Error ? error.message : String(error)}`)
-  }
 }
 
 /** Asks for what is required and not given yet. Where nobody can be asked, a Failure lists what is missing. */

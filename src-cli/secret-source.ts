@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import type { Cli } from './cli.ts'
 import { usageFailure } from './failure.ts'
+import { readText } from './local-files.ts'
 
 /**
  * One secret from where a flag says: `-` is stdin, `@FILE` a file, undefined asks at the terminal. A newline at the end is dropped.
@@ -19,9 +19,5 @@ async function read(cli: Cli, source: string | undefined, flag: string, question
   }
   if (source === '-') return (await cli.readStdin()).replace(/\r?\n$/, '')
   if (!source.startsWith('@')) throw usageFailure(`${flag} …: a secret must not stand on a command line`, `use ${flag} - or ${flag} @FILE`)
-  try {
-    return (await readFile(source.slice(1), 'utf8')).replace(/\r?\n$/, '')
-  } catch (error) {
-    throw usageFailure(`cannot read the secret's file: ${error instanceof Error ? error.message : String(error)}`)
-  }
+  return (await readText(source.slice(1))).replace(/\r?\n$/, '')
 }

@@ -6,6 +6,7 @@ import type { SocketPlace } from '../proto/client/find-socket.ts'
 import { findSocket, socketPlaces } from '../proto/client/find-socket.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
+import { fileFailure } from './local-files.ts'
 
 /** The service that answered, and where. */
 export interface Service extends ServiceConnection {
@@ -50,7 +51,8 @@ async function findPlace(server: string | undefined): Promise<SocketPlace | null
   try {
     return await findSocket({ server })
   } catch (error) {
-    throw new Failure(`a service is there, but not for this user: ${error instanceof Error ? error.message : String(error)}`, {
+    const why = fileFailure(error)?.message ?? (error instanceof Error ? error.message : String(error))
+    throw new Failure(`a service is there, but not for this user: ${why}`, {
       exitCode: exitCodes.noService,
       reason: 'NO_ACCESS',
       hint: 'a system service takes members of the group cloudmoor',

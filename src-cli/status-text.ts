@@ -74,6 +74,7 @@ export function mountDetails(output: Output, mount: MountView, provider: string)
     ...Object.entries(mount.options).map(
       ([key, value]) => [`  ${key}`, typeof value === 'string' ? value : JSON.stringify(value)] as const,
     ),
+    ['Kept in', mount.managedFile === '' ? undefined : safe(mount.managedFile)],
     ['Id', mount.id],
   ])
   const explained = reasons(mount)

@@ -46,6 +46,8 @@ export interface MountView {
   readonly cache: { readonly bytes: number; readonly limit: number; readonly dirtyBytes: number; readonly dir: string }
   readonly hidden: number
   readonly options: Readonly<Record<string, unknown>>
+  /** Path of the configuration file that keeps it; empty = none. */
+  readonly managedFile: string
 }
 
 export const isoTime = (time: Timestamp | undefined): string | null => (time === undefined ? null : timestampDate(time).toISOString())
@@ -89,6 +91,7 @@ export function mountView(mount: Mount): MountView {
     },
     hidden: Number(status?.hidden ?? 0),
     options: mount.options ?? {},
+    managedFile: mount.managedFile,
   }
 }
 
@@ -101,6 +104,8 @@ export interface ProviderView {
   readonly secrets: readonly string[]
   readonly created: string | null
   readonly updated: string | null
+  /** Path of the configuration file that keeps it; empty = none. */
+  readonly managedFile: string
 }
 
 export function providerView(provider: Provider): ProviderView {
@@ -112,6 +117,7 @@ export function providerView(provider: Provider): ProviderView {
     secrets: provider.secrets.map((secret) => secret.name),
     created: isoTime(provider.createTime),
     updated: isoTime(provider.updateTime),
+    managedFile: provider.managedFile,
   }
 }
 

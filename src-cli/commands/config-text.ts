@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { readFile } from 'node:fs/promises'
 import type { ConfigChange } from '../../proto/gen/cloudmoor/v1/config_pb.js'
 import type { Cli } from '../cli.ts'
 import { usageFailure } from '../failure.ts'
+import { readText } from '../local-files.ts'
 import { safe, show } from '../output.ts'
 import { readSecretFrom } from '../secret-source.ts'
 
@@ -79,12 +79,4 @@ function changeLines({ action, kind, name, fields }: ConfigChange): string[] {
 
 function readPassphrase(cli: Cli, file: string | undefined): Promise<string> {
   return readSecretFrom(cli, file === undefined ? undefined : `@${file}`, '--passphrase-file FILE', 'Passphrase of the exported secrets')
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw usageFailure(`cannot read the configuration: ${error instanceof Error ? error.message : String(error)}`)
-  }
 }

@@ -147,6 +147,7 @@ async function showOne(cli: Cli, name: string): Promise<void> {
       ['Id', view.id],
       ...Object.entries(view.options).map(([key, value]) => [`  ${key}`, safe(optionText(value))] as const),
       ...view.secrets.map((secret) => [`  ${secret}`, '(stored)'] as const),
+      ['Kept in', view.managedFile === '' ? undefined : safe(view.managedFile)],
       ['Created', view.created ?? undefined],
       ['Updated', view.updated ?? undefined],
     ]),

@@ -25,8 +25,8 @@ export function addSettingCommands(program: Command, cli: Cli): void {
 
 function settingView(setting: Setting | undefined) {
   if (setting === undefined) throw new Error('the service gave an answer without the setting')
-  const { name, value, defaultValue, isSet, description, unit, atOnce, restartNeeded, managedByFile } = setting
-  return { name, value, defaultValue, isSet, description, unit, atOnce, restartNeeded, managedByFile }
+  const { name, value, defaultValue, isSet, description, unit, atOnce, restartNeeded, managedByFile, managedFile } = setting
+  return { name, value, defaultValue, isSet, description, unit, atOnce, restartNeeded, managedByFile, managedFile }
 }
 
 type SettingView = ReturnType<typeof settingView>

@@ -154,6 +154,7 @@ it('alerts are seen, and known to somebody, within the grant alone', async () =>
         options: {},
         enabled: false,
         managedBy: 'api',
+        managedFile: '',
       },
       null,
     )

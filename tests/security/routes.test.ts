@@ -29,16 +29,16 @@ beforeAll(async () => {
   })
   url = (JSON.parse(await readFile(`${service.places.run}/web.json`, 'utf8')) as { url: string }).url
   await service.store.providers.insert(
-    { id: 'p1', name: 'p1', type: 'local', options: { path: '/srv' }, secretRefs: {}, managedBy: 'api' },
+    { id: 'p1', name: 'p1', type: 'local', options: { path: '/srv' }, secretRefs: {}, managedBy: 'api', managedFile: '' },
     null,
   )
   const mount: Omit<NewMount, 'id' | 'name' | 'path' | 'labels'> = {
     ...{ providerId: 'p1', remoteRoot: '', cacheSize: 1e9, cacheDir: '', readOnly: false, access: 'owner' as const, uid: 1, gid: 1 },
-    ...{ umask: 18, shared: false, options: {}, enabled: false, managedBy: 'api' as const },
+    ...{ umask: 18, shared: false, options: {}, enabled: false, managedBy: 'api' as const, managedFile: '' },
   }
   await service.store.mounts.insert({ ...mount, id: 'seen', name: 'seen', path: '/mnt/seen', labels: ['team-a'] }, null)
   await service.store.providers.insert(
-    { id: 'p2', name: 'p2', type: 'local', options: { path: '/srv2' }, secretRefs: {}, managedBy: 'api' },
+    { id: 'p2', name: 'p2', type: 'local', options: { path: '/srv2' }, secretRefs: {}, managedBy: 'api', managedFile: '' },
     null,
   )
   await service.store.mounts.insert({ ...mount, id: 'outside', name: 'outside', providerId: 'p2', path: '/mnt/outside', labels: [] }, null)

@@ -54,22 +54,28 @@ interface AlertJson {
 const alerts = async () => JSON.parse(await here.cloudmoor(['alerts', 'list', '--json'])) as readonly AlertJson[]
 const wrongFile = async () => (await alerts()).filter(({ reason }) => reason === 'configuration-invalid')
 
-async function refused(...args: readonly string[]): Promise<void> {
+async function refused(file: string, ...args: readonly string[]): Promise<void> {
   const outcome = await here.attempt(args)
-  expect([args, outcome.code === 0, outcome.stderr]).toEqual([args, false, expect.stringContaining('configuration file')])
+  const named = expect.stringContaining(`is kept in the configuration file ${join(folder, file)}`) as string
+  expect([args, outcome.code, outcome.stderr]).toEqual([args, 5, named])
 }
 
 /** Everything that came from the files, one way after the other. */
 async function belongsToFiles(): Promise<void> {
-  await refused('settings', 'set', 'auditDays', '3')
-  await refused('settings', 'reset', 'auditDays')
-  await refused('config', 'set', 'cloud', '--name', 'other')
-  await refused('config', 'remove', 'cloud')
-  await refused('mount', 'set', 'drive', '--path', join(here.folder, 'other'))
-  await refused('mount', 'remove', 'drive')
+  await refused('a.yaml', 'settings', 'set', 'auditDays', '3')
+  await refused('a.yaml', 'settings', 'reset', 'auditDays')
+  await refused('a.yaml', 'config', 'set', 'cloud', '--name', 'other')
+  await refused('a.yaml', 'config', 'remove', 'cloud')
+  await refused('b.yml', 'mount', 'set', 'drive', '--path', join(here.folder, 'other'))
+  await refused('b.yml', 'mount', 'remove', 'drive')
   const text = join(here.folder, 'edited.yaml')
   await writeFile(text, (await exported()).replace("auditDays: '7'", "auditDays: '8'"))
-  await refused('config', 'import', text)
+  await refused('a.yaml', 'config', 'import', text)
+  for (const [show, file] of [
+    ['mount show drive', 'b.yml'],
+    ['config show cloud', 'a.yaml'],
+  ] as const)
+    expect(await here.cloudmoor(show.split(' '))).toMatch(new RegExp(`Kept in +${join(folder, file)}`))
 }
 
 const accounts = (name: string) => `version: 1

@@ -58,7 +58,9 @@ export function createFakeMountManager(table: MountTable): FakeMountManager {
     get: async (id) => view(await table.get(id)),
     create: async (spec, request) => {
       const defaults = { cacheSize: spec.cacheSize ?? 1e9, uid: spec.uid ?? 1, gid: spec.gid ?? 1, umask: spec.umask ?? 0o22 }
-      return changed(await table.insert({ ...spec, ...defaults, id: `id-${spec.name}`, enabled: false, managedBy: 'api' }, request))
+      return changed(
+        await table.insert({ ...spec, ...defaults, id: `id-${spec.name}`, enabled: false, managedBy: 'api', managedFile: '' }, request),
+      )
     },
     update: async (id, revision, patch) => {
       const { record } = view(await table.get(id))

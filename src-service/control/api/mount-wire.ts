@@ -79,6 +79,7 @@ export function writeMount({ record, status }: Mount): MessageInitShape<typeof M
     name: record.name,
     etag: writeEtag(record.revision),
     managedBy: writeManagedBy(record.managedBy),
+    managedFile: record.managedFile,
     providerId: record.providerId,
     remoteRoot: record.remoteRoot,
     path: record.path,

@@ -83,6 +83,7 @@ export function writeProvider({ record, secrets }: Provider): MessageInitShape<t
     name: record.name,
     etag: writeEtag(record.revision),
     managedBy: writeManagedBy(record.managedBy),
+    managedFile: record.managedFile,
     type: record.type,
     options: { ...record.options },
     secrets: secrets.map((secret) => ({ name: secret.name, updateTime: writeTime(secret.storedAt) })),

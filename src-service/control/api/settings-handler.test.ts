@@ -53,8 +53,9 @@ it('refuses what it may not be, what there is none of, and what was changed mean
 it('is for the configuration file alone what that file sets', async () => {
   const wish = { dryRun: false, prune: true, passphrase: null, manager: 'file' } as const
   const text = "version: 1\nsettings: { auditDays: '7' }\n"
-  await service.configuration.read([{ name: 'a.yaml', text }], wish, AbortSignal.timeout(5000))
-  expect((await client.settings.getSetting({ name: 'auditDays' })).setting?.managedByFile).toBe(true)
+  await service.configuration.read([{ name: '/etc/a.yaml', text }], wish, AbortSignal.timeout(5000))
+  const { setting } = await client.settings.getSetting({ name: 'auditDays' })
+  expect(setting).toMatchObject({ managedByFile: true, managedFile: '/etc/a.yaml' })
   const changed = { text: text.replace('7', '8'), dryRun: true }
   expect(await refusal(client.config.importConfig(changed))).toBe('MANAGED_ELSEWHERE')
   expect(await refusal(client.settings.updateSetting({ name: 'auditDays', value: '3' }))).toBe('MANAGED_ELSEWHERE')

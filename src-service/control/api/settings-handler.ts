@@ -3,6 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect'
 import { createHash } from 'node:crypto'
 import type { SettingsService } from '../../../proto/gen/cloudmoor/v1/settings_pb.js'
 import { CloudError } from '../../common/errors.ts'
+import { managedElsewhere } from '../store/managed-elsewhere.ts'
 import { type Setting, settingNamed, settings } from '../store/settings.ts'
 import type { SettingTable } from '../store/store.ts'
 
@@ -10,8 +11,8 @@ export interface SettingsParts {
   readonly table: SettingTable
   /** Values that the running service was started with, by name. */
   readonly started: ReadonlyMap<string, string>
-  /** Names of those that a configuration file sets. */
-  readonly managed: () => Promise<ReadonlySet<string>>
+  /** Those that a configuration file sets, with its path. */
+  readonly managed: () => Promise<ReadonlyMap<string, string>>
 }
 
 /** SettingsService in terms of the registry of settings. */
@@ -19,6 +20,7 @@ export function settingsHandler({ table, started, managed }: SettingsParts): Ser
   async function write(setting: Setting) {
     const { name, description, unit, atOnce, schema } = setting
     const found = await table.get(name)
+    const file = (await managed()).get(name)
     const value = found ?? setting.default
     return {
       ...{ name, description, unit, atOnce, value },
@@ -26,7 +28,8 @@ export function settingsHandler({ table, started, managed }: SettingsParts): Ser
       defaultValue: setting.default,
       isSet: found !== null,
       restartNeeded: !atOnce && started.get(name) !== value,
-      managedByFile: (await managed()).has(name),
+      managedByFile: file !== undefined,
+      managedFile: file ?? '',
       schema: schema as JsonObject,
     }
   }
@@ -35,10 +38,8 @@ export function settingsHandler({ table, started, managed }: SettingsParts): Ser
   async function change(name: string, value: string | null, etag: string) {
     const setting = settingNamed(name)
     if (value !== null) setting.check(value)
-    if ((await managed()).has(name)) {
-      const hint = 'Change it there.'
-      throw new CloudError('read-only', `the setting '${name}' is kept in a configuration file`, { code: 'MANAGED_ELSEWHERE', hint })
-    }
+    const file = (await managed()).get(name)
+    if (file !== undefined) throw managedElsewhere('setting', name, file)
     const found = await table.get(name)
     if (etag !== '' && etag !== etagOf(found)) throw new CloudError('conflict', `the setting '${name}' was changed in the meantime`)
     await table.replace(name, found, value)

@@ -70,10 +70,15 @@ export async function writeBackup(path: string, head: Omit<BackupHead, 'database
     }
   } catch (caught) {
     await unlink(unfinished).catch(() => {})
-    throw CloudError.from(caught)
+    throw CloudError.from(isOfTarget(caught) ? Object.assign(caught, { path }) : caught)
   } finally {
     await source.close()
   }
+}
+
+/** A handle's errors do not say of which file they are, and nobody knows the unfinished one. */
+function isOfTarget(caught: unknown): caught is Error {
+  return caught instanceof Error && 'syscall' in caught && caught.syscall !== 'read'
 }
 
 async function refuseExisting(path: string): Promise<void> {

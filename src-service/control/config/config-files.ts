@@ -58,6 +58,7 @@ async function tell({ action, noun, name }: PlannedChange, path: string, log: Lo
 }
 
 interface NamedText {
+  /** Path of the file. */
   readonly name: string
   readonly text: string
 }
@@ -73,7 +74,7 @@ async function readTexts(path: string): Promise<NamedText[]> {
   if (names.length === 0) throw new CloudError('not-found', `${path} holds no *.yaml`, { hint: 'A file with "version: 1" names nothing.' })
   if (names.length > mostFiles) throw new CloudError('too-large', `${path} holds more than ${mostFiles} files`)
   const texts: NamedText[] = []
-  for (const name of names) texts.push({ name, text: await readText(join(path, name)) })
+  for (const file of names.map((name) => join(path, name))) texts.push({ name: file, text: await readText(file) })
   return texts
 }
 

@@ -272,15 +272,43 @@ it.each([
   expect((await read(home, await home.configuration.write(null), wish, signal)).warnings).toEqual([])
 })
 
-it('what a file keeps cannot be changed by hand, and is found again by its file', async () => {
-  await read(home, base, { ...wish, manager: 'file' }, signal)
+it('what a file keeps cannot be changed by hand, the refusal names the file, and is found again by its file', async () => {
+  const ofFiles = { ...wish, manager: 'file' } as const
+  const name = '/etc/cloudmoor/drive.yaml'
+  await home.configuration.read([{ name, text: base }], ofFiles, signal)
+  const refusal = { kind: 'read-only', code: 'MANAGED_ELSEWHERE' }
   await expect(read(home, base.replace('/mnt/drive', '/mnt/x'), wish, signal)).rejects.toMatchObject({
-    code: 'MANAGED_ELSEWHERE',
+    ...refusal,
+    message: `the provider 'disk' is kept in the configuration file ${name}`,
+  })
+  await expect(read(home, "version: 1\nsettings: { stopTimeoutSeconds: '50' }\n", wish, signal)).rejects.toMatchObject({
+    ...refusal,
+    message: `the setting 'stopTimeoutSeconds' is kept in the configuration file ${name}`,
   })
   await read(home, 'version: 1\nsettings: {}\n', { ...wish, prune: true }, signal)
   expect(await home.store.mounts.list()).toHaveLength(1)
   await read(home, 'version: 1\n', { ...wish, prune: true, manager: 'file' }, signal)
   expect(await home.store.mounts.list()).toEqual([])
+})
+
+it('an entry that goes to another file is the same object there', async () => {
+  const ofFiles = { ...wish, manager: 'file' } as const
+  await home.configuration.read([{ name: '/etc/a.yaml', text: base }], ofFiles, signal)
+  const [head = '', mounts = ''] = base.split('mounts:\n')
+  const parts = [
+    { name: '/etc/a.yaml', text: head.replace(/settings:\n.*\n/, '') },
+    { name: '/etc/b.yaml', text: `version: 1\nsettings:\n  stopTimeoutSeconds: '40'\nmounts:\n${mounts}` },
+  ]
+  const { changes } = await home.configuration.read(parts, ofFiles, signal)
+  expect(changes).toEqual([
+    { action: 'update', noun: 'mount', name: 'drive', fields: [{ field: 'managedFile', from: '/etc/a.yaml', to: '/etc/b.yaml' }] },
+  ])
+  expect(await home.configuration.settingsOfFiles()).toEqual(new Map([['stopTimeoutSeconds', '/etc/b.yaml']]))
+  expect([await home.store.providers.list(), await home.store.mounts.list()]).toMatchObject([
+    [{ managedFile: '/etc/a.yaml' }],
+    [{ managedFile: '/etc/b.yaml', id: 'bbcdefghjkmnpqrs' }],
+  ])
+  expect((await home.configuration.read(parts, ofFiles, signal)).changes).toEqual([])
 })
 
 it.each([
@@ -301,8 +329,8 @@ it.each([
   ])
   expect(await home.configuration.write(null)).toBe(before)
   expect([await home.store.providers.list(), await home.store.mounts.list()]).toMatchObject([
-    [{ managedBy: 'api' }],
-    [{ managedBy: 'api' }],
+    [{ managedBy: 'api', managedFile: '' }],
+    [{ managedBy: 'api', managedFile: '' }],
   ])
   await read(home, before.replace('/mnt/drive', '/mnt/x').replace("'40'", "'41'"), wish, signal)
   expect((await home.configuration.read(texts, ofFiles, signal)).changes).toEqual([])

@@ -6,10 +6,12 @@ import { createAccountRules } from '../providers/account-rules.ts'
 import type { Providers } from '../providers/providers.ts'
 import { isReference, readReference } from '../providers/references.ts'
 import type { ConfigChange, ManagedBy } from '../store/records.ts'
+import { managedElsewhere } from '../store/managed-elsewhere.ts'
 import { settingNamed, settings } from '../store/settings.ts'
 import type { Store } from '../store/store.ts'
+import { compareFields } from './compare-fields.ts'
 import { parseDocument } from './document.ts'
-import type { ConfigDocument, SecretSource } from './document.ts'
+import type { ConfigDocument, JoinedDocument, OfFile, SecretSource } from './document.ts'
 import { documentVersion } from './document-schema.ts'
 import { planImport } from './plan.ts'
 import type { Plan, PlannedChange } from './plan.ts'
@@ -28,8 +30,8 @@ export interface Configuration {
    * everybody's again (no text at all: everything), or goes when that is wished.
    */
   read(texts: readonly ConfigText[], wish: ImportWish, signal: AbortSignal): Promise<ImportResult>
-  /** Names of the settings that the configuration files last applied set. */
-  settingsOfFiles(): Promise<ReadonlySet<string>>
+  /** The settings that the configuration files last applied set: name to path of the file, '' if an older version read it. */
+  settingsOfFiles(): Promise<ReadonlyMap<string, string>>
 }
 
 /** A text of a configuration, and what to call it where it is wrong ('' = nothing). */
@@ -65,15 +67,16 @@ export interface ConfigurationParts {
 
 /**
  * Kept among the settings, though it is none that anybody sets: after a start with a file that is wrong what was applied last still
- * belongs to it.
+ * belongs to it. A JSON object, setting to path.
  */
 const settingsOfFilesKey = 'settingsOfFiles'
 
 export function createConfiguration({ store, providers, secrets, mounts, descriptors, around }: ConfigurationParts): Configuration {
   const accounts = createAccountRules(descriptors)
 
-  async function settingsOfFiles(): Promise<ReadonlySet<string>> {
-    return new Set((await store.settings.get(settingsOfFilesKey))?.split(' ').filter((name) => name !== ''))
+  async function settingsOfFiles(): Promise<ReadonlyMap<string, string>> {
+    const stored = (await store.settings.get(settingsOfFilesKey)) ?? '{}'
+    return new Map(Object.entries(JSON.parse(stored) as Readonly<Record<string, string>>))
   }
 
   async function state(): Promise<ConfigState> {
@@ -117,18 +120,17 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
 
     read: async (texts, { dryRun, prune, passphrase, manager }, signal) => {
       const parsed = texts.map((each) => ({ name: each.name, document: parseNamed(each, descriptors) }))
-      const document = joinDocuments(parsed.map((each) => each.document))
+      const document = joinDocuments(parsed.map((each) => ({ ...each, file: manager === 'file' ? each.name : '' })))
       for (const [name, value] of Object.entries(document.settings)) settingNamed(name).check(value)
       const sealer = await sealerFor(document, passphrase)
       const plan = planImport(await state(), document, { descriptors, accounts, around, manager, prune })
       // A wrong passphrase is found before anything changes.
       for (const { wanted, secrets: given } of plan.providers) valuesOf(wanted.name, given, sealer)
       const managed = await settingsOfFiles()
-      if (manager === 'api') refuseManaged(plan, managed)
+      if (manager === 'api') refuseSettings(plan, managed)
       const settings = { ...plan.change.settings }
-      const names = Object.keys(document.settings).sort().join(' ')
-      const managesOthers = manager === 'file' && names !== [...managed].sort().join(' ')
-      if (managesOthers) settings[settingsOfFilesKey] = names
+      const managesOthers = manager === 'file' && compareFields(Object.fromEntries(managed), document.settingFiles).length > 0
+      if (managesOthers) settings[settingsOfFilesKey] = JSON.stringify(document.settingFiles)
       const changes = [...plan.changes, ...(manager === 'file' ? freedSettings(document, managed) : [])]
       if (!dryRun && (managesOthers || plan.changes.length > 0)) await apply(plan, settings, sealer, signal)
       const ofVersions = parsed.flatMap((each) => nameWarning(each.name, versionWarning(each.document.writtenBy)))
@@ -139,18 +141,16 @@ export function createConfiguration({ store, providers, secrets, mounts, descrip
   }
 }
 
-function freedSettings({ settings: named }: ConfigDocument, managed: ReadonlySet<string>): PlannedChange[] {
-  const freed = [...managed].filter((name) => !Object.hasOwn(named, name))
+function freedSettings({ settings: named }: ConfigDocument, managed: ReadonlyMap<string, string>): PlannedChange[] {
+  const freed = [...managed.keys()].filter((name) => !Object.hasOwn(named, name))
   return freed.map((name) => ({ action: 'release', noun: 'setting', name, fields: [] }))
 }
 
-function refuseManaged({ changes }: Plan, managed: ReadonlySet<string>): void {
-  const found = changes.find(({ noun, name }) => noun === 'setting' && managed.has(name))
-  if (found === undefined) return
-  throw new CloudError('read-only', `the setting '${found.name}' is kept in a configuration file`, {
-    code: 'MANAGED_ELSEWHERE',
-    hint: 'Change it there.',
-  })
+function refuseSettings({ changes }: Plan, managed: ReadonlyMap<string, string>): void {
+  for (const { noun, name } of changes) {
+    const file = managed.get(name)
+    if (noun === 'setting' && file !== undefined) throw managedElsewhere(noun, name, file)
+  }
 }
 
 function parseNamed({ name, text }: ConfigText, descriptors: readonly Descriptor[]): ConfigDocument {
@@ -169,22 +169,17 @@ function nameWarning(name: string, warning: string | null): string[] {
 }
 
 /** Several files are one configuration; only one of them may have sealed secrets. */
-function joinDocuments(documents: readonly ConfigDocument[]): ConfigDocument {
-  const sealings = documents.flatMap(({ sealing }) => sealing ?? [])
+function joinDocuments(files: readonly OfFile<{ readonly document: ConfigDocument }>[]): JoinedDocument {
+  const sealings = files.flatMap(({ document }) => document.sealing ?? [])
   if (sealings.length > 1) throw new CloudError('invalid', 'more than one file has sealed secrets')
   return {
     version: documentVersion,
     ...(sealings[0] === undefined ? {} : { sealing: sealings[0] }),
-    settings: mergeSettings(documents),
-    providers: documents.flatMap(({ providers }) => providers),
-    mounts: documents.flatMap(({ mounts }) => mounts),
+    settings: Object.fromEntries(files.flatMap(({ document }) => Object.entries(document.settings))),
+    settingFiles: Object.fromEntries(files.flatMap(({ document, file }) => Object.keys(document.settings).map((name) => [name, file]))),
+    providers: files.flatMap(({ document, file }) => document.providers.map((entry) => ({ ...entry, file }))),
+    mounts: files.flatMap(({ document, file }) => document.mounts.map((entry) => ({ ...entry, file }))),
   }
-}
-
-function mergeSettings(documents: readonly ConfigDocument[]): Record<string, string> {
-  const merged: Record<string, string> = {}
-  for (const document of documents) Object.assign(merged, document.settings)
-  return merged
 }
 
 async function sealerFor({ sealing, providers }: ConfigDocument, passphrase: Secret | null): Promise<Sealer | null> {

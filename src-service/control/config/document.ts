@@ -20,6 +20,17 @@ export interface ConfigDocument {
   readonly mounts: readonly MountEntry[]
 }
 
+/** What stands in a file, with its path; '' = it came in another way, and no file keeps it. */
+export type OfFile<T> = T & { readonly file: string }
+
+/** Several files as one configuration. */
+export interface JoinedDocument extends ConfigDocument {
+  /** By name of the setting. */
+  readonly settingFiles: Readonly<Record<string, string>>
+  readonly providers: readonly OfFile<ProviderEntry>[]
+  readonly mounts: readonly OfFile<MountEntry>[]
+}
+
 /** A passphrase's derivation: Argon2id. */
 export interface Sealing {
   readonly salt: string

@@ -5,11 +5,12 @@ import { checkMount, draftMountRecord } from '../mounts/mount-spec.ts'
 import type { KnownAccount, MountSurroundings } from '../mounts/mount-spec.ts'
 import type { AccountRules } from '../providers/account-rules.ts'
 import { readReference } from '../providers/references.ts'
+import { refuseManaged } from '../store/managed-elsewhere.ts'
 import { checkName } from '../store/names.ts'
 import type { ConfigChange, KeptIdentity, ManagedBy, MountRecord, NewMount, NewProvider, ProviderRecord } from '../store/records.ts'
 import { compareFields } from './compare-fields.ts'
 import type { FieldChange } from './compare-fields.ts'
-import type { ConfigDocument, MountEntry, ProviderEntry, SecretSource } from './document.ts'
+import type { JoinedDocument, MountEntry, OfFile, ProviderEntry, SecretSource } from './document.ts'
 import type { ConfigState } from './write-document.ts'
 
 /** One object, or one setting, that an import changes. */
@@ -48,7 +49,7 @@ export interface PlanRules {
 }
 
 /** Compares a file with what is configured, and checks all that would be. Throws `invalid`, `exists`, `sign-in`, `read-only`. */
-export function planImport(now: ConfigState, document: ConfigDocument, rules: PlanRules): Plan {
+export function planImport(now: ConfigState, document: JoinedDocument, rules: PlanRules): Plan {
   const providers = pair('provider', document.providers, now.providers, rules)
   const mounts = pair('mount', document.mounts, now.mounts, rules)
   const warnings: string[] = []
@@ -81,7 +82,7 @@ export function planImport(now: ConfigState, document: ConfigDocument, rules: Pl
         insert: changedMounts.flatMap(({ stored, wanted }) => (stored === null ? [wanted] : [])),
         update: [
           ...changedMounts.flatMap(({ stored, wanted }) => (stored === null ? [] : [updateOf(stored, wanted)])),
-          ...mounts.freed.map((stored) => updateOf(stored, { ...stored, managedBy: 'api' })),
+          ...mounts.freed.map((stored) => updateOf(stored, { ...stored, managedBy: 'api', managedFile: '' })),
         ],
         remove: mounts.gone.map(({ id, revision }) => ({ id, revision })),
       },
@@ -116,7 +117,7 @@ function pair<Entry extends { readonly name: string; readonly id?: string }, Row
       rows.find(({ id }) => id === entry.id) ?? rows.find(({ name, id }) => name === entry.name && !isNamedById(entries, id)) ?? null
     if (stored !== null && taken.has(stored.id)) throw new CloudError('invalid', `two entries of the file are the ${noun} '${stored.name}'`)
     if (stored !== null) taken.add(stored.id)
-    if (stored !== null && manager === 'api') refuseForeign(noun, stored)
+    if (stored !== null && manager === 'api') refuseManaged(noun, stored)
     return { entry, stored }
   })
   const rest = rows.filter(({ id }) => !taken.has(id))
@@ -132,16 +133,8 @@ function isNamedById(entries: readonly { readonly id?: string }[], id: string): 
   return entries.some((entry) => entry.id === id)
 }
 
-function refuseForeign(noun: string, row: ProviderRecord | MountRecord): void {
-  if (row.managedBy === 'api') return
-  throw new CloudError('read-only', `the ${noun} '${row.name}' belongs to a configuration file`, {
-    code: 'MANAGED_ELSEWHERE',
-    hint: 'Change it there.',
-  })
-}
-
 function planProvider(
-  entry: ProviderEntry,
+  entry: OfFile<ProviderEntry>,
   stored: ProviderRecord | null,
   { accounts, manager }: PlanRules,
   warnings: string[],
@@ -162,7 +155,8 @@ function planProvider(
   for (const name of missing) {
     warnings.push(`'${entry.name}' has no ${name} yet: cloudmoor config set ${entry.name} --set-secret ${name}=-`)
   }
-  const wanted = { id: stored?.id ?? entry.id ?? newId(), name: entry.name, type: entry.type, options, managedBy: manager }
+  const { name, type, file: managedFile } = entry
+  const wanted = { id: stored?.id ?? entry.id ?? newId(), name, type, options, managedBy: manager, managedFile }
   const news = Object.entries(entry.secrets).filter(
     ([name, source]) => typeof source !== 'string' || stored?.secretRefs[name] !== readReference(source),
   )
@@ -192,7 +186,7 @@ interface MountDraft {
   readonly wanted: NewMount
 }
 
-function planMount(entry: MountEntry, stored: MountRecord | null, rules: PlanRules, accounts: Accounts): MountDraft {
+function planMount(entry: OfFile<MountEntry>, stored: MountRecord | null, rules: PlanRules, accounts: Accounts): MountDraft {
   const account = accounts.get(entry.provider)
   if (account === undefined)
     throw new CloudError('invalid', `the mount '${entry.name}' names the provider '${entry.provider}', which is not there`)
@@ -203,7 +197,7 @@ function planMount(entry: MountEntry, stored: MountRecord | null, rules: PlanRul
     ...{ cacheSize: cacheSize ?? null, uid: uid ?? null, gid: gid ?? null },
   }
   const draft = draftMountRecord(spec, account.descriptor, rules.around.hints)
-  const wanted = { ...draft, id: stored?.id ?? id ?? draft.id, enabled, managedBy: rules.manager }
+  const wanted = { ...draft, id: stored?.id ?? id ?? draft.id, enabled, managedBy: rules.manager, managedFile: entry.file }
   for (const field of ['providerId', 'remoteRoot', 'cacheDir'] as const) {
     if (stored === null || stored[field] === wanted[field]) continue
     throw new CloudError('invalid', `the mount '${stored.name}' shows one folder of one account for good: ${field} cannot change`, {
@@ -231,15 +225,15 @@ function refuseUsed(name: string, id: string, mounts: readonly NewMount[]): void
   throw new CloudError('busy', `the provider '${name}' is used by the mount '${user.name}'`, { code: 'PROVIDER_IN_USE' })
 }
 
-function settingChanges(now: ConfigState, document: ConfigDocument): PlannedChange[] {
+function settingChanges(now: ConfigState, document: JoinedDocument): PlannedChange[] {
   return Object.keys(document.settings).flatMap((name) => {
     const fields = compareFields({ value: now.settings[name] }, { value: document.settings[name] })
     return fields.length === 0 ? [] : [{ action: 'update', noun: 'setting', name, fields }]
   })
 }
 
-function providerFields({ name, managedBy, options }: Pick<NewProvider, 'name' | 'managedBy' | 'options'>) {
-  return { name, managedBy, ...prefixed(options) }
+function providerFields({ name, options, ...managed }: KeptIdentity & Pick<NewProvider, 'options'>) {
+  return { name, ...managerFields(managed), ...prefixed(options) }
 }
 
 function providerChange({ stored, wanted, secrets }: PlannedProvider): PlannedChange {
@@ -253,10 +247,10 @@ function providerChange({ stored, wanted, secrets }: PlannedProvider): PlannedCh
 }
 
 function mountFields(mount: NewMount) {
-  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = mount
+  const { name, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = mount
   return {
     name,
-    managedBy,
+    ...managerFields(mount),
     path,
     cacheSize,
     readOnly,
@@ -287,7 +281,7 @@ function mountChangeOf(stored: MountRecord | null, wanted: NewMount, accounts: A
 /** Nothing of it changes but whose it is. */
 function freeProvider(stored: ProviderRecord): PlannedProvider {
   const { id, name, type, options } = stored
-  return { stored, wanted: { id, name, type, options, managedBy: 'api' }, secrets: {} }
+  return { stored, wanted: { id, name, type, options, managedBy: 'api', managedFile: '' }, secrets: {} }
 }
 
 function updateOf({ id, revision }: MountRecord, wanted: NewMount): ConfigChange['mounts']['update'][number] {
@@ -295,8 +289,12 @@ function updateOf({ id, revision }: MountRecord, wanted: NewMount): ConfigChange
 }
 
 function changeOf(wanted: NewMount): KeptIdentity & ConfigChange['mounts']['update'][number]['change'] {
-  const { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = wanted
-  return { name, managedBy, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled }
+  const { name, managedBy, managedFile, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled } = wanted
+  return { name, managedBy, managedFile, path, cacheSize, readOnly, access, uid, gid, umask, shared, labels, options, enabled }
+}
+
+function managerFields({ managedBy, managedFile }: Pick<KeptIdentity, 'managedBy' | 'managedFile'>) {
+  return { managedBy, ...(managedFile === '' ? {} : { managedFile }) }
 }
 
 function prefixed(options: NewProvider['options']) {

@@ -15,7 +15,7 @@ export function adoptedRecord({ id, cacheDir, note }: FoundDrive, wish: AdoptWis
   const { mount } = note
   const record: NewMount = {
     ...mount,
-    ...{ id, cacheDir, enabled: false, managedBy: 'api' },
+    ...{ id, cacheDir, enabled: false, managedBy: 'api', managedFile: '' },
     name: wish.name || mount.name,
     path: wish.path === '' ? mount.path : normalizeMountPath(wish.path),
     providerId: wish.providerId || mount.providerId,

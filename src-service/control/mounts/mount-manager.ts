@@ -4,6 +4,7 @@ import { CloudError } from '../../common/errors.ts'
 import type { Method, Methods } from '../../common/frames/messages.ts'
 import type { DriveCall, DriveCalls } from '../../common/frames/drive-calls.ts'
 import { serialise } from '../../common/serialise.ts'
+import { refuseManaged } from '../store/managed-elsewhere.ts'
 import type { ConfigChange, MountRecord, RequestKey } from '../store/records.ts'
 import { AccountRates, type RateUser } from './account-rates.ts'
 import { type AdoptedMount, adoptWorkers } from './adopt-workers.ts'
@@ -280,12 +281,7 @@ class Mounts implements ServiceMounts {
 
   #changeable(id: string, revision: number | null): ManagedMount {
     const mount = this.#mount(id)
-    if (mount.record.managedBy === 'file') {
-      throw new CloudError('permission', `the mount '${mount.record.name}' is kept in a configuration file`, {
-        code: 'MANAGED_ELSEWHERE',
-        hint: 'Change it there.',
-      })
-    }
+    refuseManaged('mount', mount.record)
     if (revision !== null && revision !== mount.record.revision) {
       throw new CloudError('conflict', `the mount '${mount.record.name}' was changed in the meantime`, {
         hint: 'Look at it again, then repeat the change.',

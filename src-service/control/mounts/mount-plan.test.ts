@@ -5,7 +5,17 @@ import type { MountRecord } from '../store/records.ts'
 import { driveFolder, type PlanParts, planMount } from './mount-plan.ts'
 
 const record: MountRecord = {
-  ...{ id: 'm1', name: 'work', revision: 7, managedBy: 'api', createdAt: 0, updatedAt: 0, providerId: 'p1', remoteRoot: 'docs' },
+  ...{
+    id: 'm1',
+    name: 'work',
+    revision: 7,
+    managedBy: 'api',
+    managedFile: '',
+    createdAt: 0,
+    updatedAt: 0,
+    providerId: 'p1',
+    remoteRoot: 'docs',
+  },
   ...{ path: '/mnt/work', cacheSize: 1e9, cacheDir: '', readOnly: false, access: 'owner', uid: 1000, gid: 1000, umask: 0o022 },
   ...{ shared: false, labels: [], options: { fsync: 'remote' }, enabled: true },
 }

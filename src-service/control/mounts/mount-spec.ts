@@ -41,6 +41,7 @@ export function draftMountRecord(spec: MountSpec, descriptor: Descriptor, hints:
     id: newId(),
     name: spec.name,
     managedBy: 'api',
+    managedFile: '',
     providerId: spec.providerId,
     remoteRoot: normalizeRemoteRoot(spec.remoteRoot),
     path: normalizeMountPath(spec.path),

@@ -145,9 +145,11 @@ describe('a change', () => {
   })
 
   it('of what a file keeps is refused', async () => {
-    await store.providers.insert({ id: 'f', name: 'file', type: 'local', options: { path: '/x' }, secretRefs: {}, managedBy: 'file' }, null)
-    await expect(providers.update('f', null, { options: {}, secrets: {} })).rejects.toMatchObject({ code: 'MANAGED_ELSEWHERE' })
-    await expect(providers.remove('f', null)).rejects.toMatchObject({ code: 'MANAGED_ELSEWHERE' })
+    const kept = { managedBy: 'file', managedFile: '/etc/cloudmoor/a.yaml' } as const
+    await store.providers.insert({ id: 'f', name: 'file', type: 'local', options: { path: '/x' }, secretRefs: {}, ...kept }, null)
+    const refusal = { kind: 'read-only', code: 'MANAGED_ELSEWHERE', message: expect.stringContaining('/etc/cloudmoor/a.yaml') as string }
+    await expect(providers.update('f', null, { options: {}, secrets: {} })).rejects.toMatchObject(refusal)
+    await expect(providers.remove('f', null)).rejects.toMatchObject(refusal)
   })
 })
 
@@ -180,7 +182,7 @@ it('is removed with its secrets, but not while a mount uses it', async () => {
     labels: [],
   } as const
   await store.mounts.insert(
-    { ...mount, id: 'm', name: 'drive', providerId: record.id, options: {}, enabled: false, managedBy: 'api' },
+    { ...mount, id: 'm', name: 'drive', providerId: record.id, options: {}, enabled: false, managedBy: 'api', managedFile: '' },
     null,
   )
   await expect(providers.remove(record.id, null)).rejects.toMatchObject({ code: 'PROVIDER_IN_USE' })

@@ -4,6 +4,7 @@ import { newId } from '../../common/ids.ts'
 import { Secret } from '../../common/secret.ts'
 import { serialise } from '../../common/serialise.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
+import { refuseManaged } from '../store/managed-elsewhere.ts'
 import { checkName } from '../store/names.ts'
 import type { ConfigChange, NewProvider, Options, OptionValue, ProviderRecord, RequestKey } from '../store/records.ts'
 import type { ProviderTable } from '../store/store.ts'
@@ -156,7 +157,9 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
       return inTurn(async () => {
         const id = newId()
         const made = await withSecrets(id, given, async (secretRefs) =>
-          viewOne(await table.insert({ id, name: draft.name, type: draft.type, options, secretRefs, managedBy: 'api' }, request)),
+          viewOne(
+            await table.insert({ id, name: draft.name, type: draft.type, options, secretRefs, managedBy: 'api', managedFile: '' }, request),
+          ),
         )
         tell(id, made)
         return made
@@ -166,7 +169,7 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
     update: (id, revision, change) =>
       inTurn(async () => {
         const stored = await table.get(id)
-        refuseForeign(stored)
+        refuseManaged('provider', stored)
         if (change.name !== undefined) checkName('provider', change.name)
         const { options, replaced, forgotten, moved } = rules.checkChange(stored, change)
         if (forgotten.length > 0) await secrets.ready()
@@ -186,7 +189,7 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
     remove: (id, revision) =>
       inTurn(async () => {
         const stored = await table.get(id)
-        refuseForeign(stored)
+        refuseManaged('provider', stored)
         if (Object.keys(stored.secretRefs).length > 0) await secrets.ready()
         await table.remove(id, revision)
         await secrets.remove(Object.values(stored.secretRefs).filter((reference) => !isReference(reference)))
@@ -205,9 +208,14 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
               if (typeof value !== 'string') made.push(reference)
               secretRefs[name] = reference
             }
-            const { name, options, managedBy } = account
+            const { name, options, managedBy, managedFile } = account
             if (stored === null) changes.insert.push({ ...account, secretRefs })
-            else changes.update.push({ id: stored.id, revision: stored.revision, change: { name, options, managedBy, secretRefs } })
+            else
+              changes.update.push({
+                id: stored.id,
+                revision: stored.revision,
+                change: { name, options, managedBy, managedFile, secretRefs },
+              })
           }
           await save({ ...changes, remove: removed.map(({ id, revision }) => ({ id, revision })) })
         } catch (caught) {
@@ -244,12 +252,4 @@ export function createProviders({ table, secrets, serving, prober, descriptors }
         await secrets.remove(orphans.map((secret) => secret.id))
       }),
   }
-}
-
-function refuseForeign(record: ProviderRecord): void {
-  if (record.managedBy === 'api') return
-  throw new CloudError('read-only', `the provider '${record.name}' belongs to a configuration file`, {
-    code: 'MANAGED_ELSEWHERE',
-    hint: 'Change it there.',
-  })
 }

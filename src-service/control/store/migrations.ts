@@ -199,4 +199,14 @@ export const migrations: readonly Migration[] = [
       CREATE UNIQUE INDEX alerts_open ON alerts (mount_id, reason) WHERE resolved_at = 0;
     `,
   },
+  {
+    // Which file keeps each object. The names of settings stood with spaces between; now each has its file, here not known yet.
+    version: 6,
+    sql: `
+      ALTER TABLE providers ADD COLUMN managed_file TEXT NOT NULL DEFAULT '';
+      ALTER TABLE mounts ADD COLUMN managed_file TEXT NOT NULL DEFAULT '';
+      UPDATE settings SET value = CASE value WHEN '' THEN '{}' ELSE '{"' || replace(value, ' ', '":"","') || '":""}' END
+        WHERE name = 'settingsOfFiles';
+    `,
+  },
 ]

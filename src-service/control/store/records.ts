@@ -12,6 +12,8 @@ export interface ResourceRecord {
   readonly name: string
   readonly revision: number
   readonly managedBy: ManagedBy
+  /** Path of the file that keeps it; '' = none, or one that an older version read. */
+  readonly managedFile: string
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -120,7 +122,7 @@ export interface ResourceChanges<New, Change> {
 }
 
 /** What every changed row is given anew: names may be swapped among rows. */
-export type KeptIdentity = Pick<ResourceRecord, 'name' | 'managedBy'>
+export type KeptIdentity = Pick<ResourceRecord, 'name' | 'managedBy' | 'managedFile'>
 
 export interface Revised {
   readonly id: string
@@ -139,5 +141,5 @@ export type NewProvider = Omit<ProviderRecord, 'revision' | 'createdAt' | 'updat
 export type ProviderChange = Partial<Pick<ProviderRecord, 'name' | 'options' | 'secretRefs'>>
 export type NewMount = Omit<MountRecord, 'revision' | 'createdAt' | 'updatedAt'>
 export type MountChange = Partial<
-  Omit<MountRecord, 'id' | 'providerId' | 'remoteRoot' | 'managedBy' | 'revision' | 'createdAt' | 'updatedAt'>
+  Omit<MountRecord, 'id' | 'providerId' | 'remoteRoot' | 'managedBy' | 'managedFile' | 'revision' | 'createdAt' | 'updatedAt'>
 >

@@ -37,6 +37,7 @@ const account: NewProvider = {
   options: { bucket: 'b', pathStyle: true },
   secretRefs: {},
   managedBy: 'api',
+  managedFile: '',
 }
 const drive: NewMount = {
   id: 'm1',
@@ -56,6 +57,7 @@ const drive: NewMount = {
   options: { fsync: 'remote' },
   enabled: false,
   managedBy: 'api',
+  managedFile: '',
 }
 
 describe('providers and mounts', () => {
@@ -262,6 +264,26 @@ describe('migrations', () => {
         columns.map((column) => column.name).sort(),
       )
     }
+    database.close()
+  })
+
+  it.each([
+    ['stopTimeoutSeconds auditDays', '{"stopTimeoutSeconds":"","auditDays":""}'],
+    ['', '{}'],
+  ])('keep what files of an older version named (%j), each with a file that is not known', (names, kept) => {
+    const path = join(folder, 'older.db')
+    const older = openDatabase(
+      path,
+      options.backups,
+      migrations.filter(({ version }) => version < 6),
+      1,
+    )
+    older.prepare("INSERT INTO settings VALUES ('settingsOfFiles', ?), ('auditDays', '7 8')").run(names)
+    older.prepare("INSERT INTO providers VALUES ('p1', 'work', 'local', '{}', '{}', 3, 'file', 1, 1)").run()
+    older.close()
+    const database = openDatabase(path, options.backups, migrations, 2)
+    expect(database.prepare('SELECT value FROM settings ORDER BY name DESC').pluck().all()).toEqual([kept, '7 8'])
+    expect(database.prepare('SELECT managed_by, managed_file FROM providers').all()).toEqual([{ managed_by: 'file', managed_file: '' }])
     database.close()
   })
 

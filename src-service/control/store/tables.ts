@@ -10,6 +10,7 @@ const resource = {
   name: text().notNull(),
   revision: integer().notNull(),
   managedBy: text('managed_by').$type<ManagedBy>().notNull(),
+  managedFile: text('managed_file').notNull(),
   createdAt: integer('created_at').notNull(),
   updatedAt: integer('updated_at').notNull(),
 }

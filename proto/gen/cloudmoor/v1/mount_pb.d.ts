@@ -168,6 +168,13 @@ export declare type Mount = Message<"cloudmoor.v1.Mount"> & {
    * @generated from field: repeated string labels = 21;
    */
   labels: string[];
+
+  /**
+   * Path of the configuration file that keeps it; empty = none, or one that an older version read. Set by the service.
+   *
+   * @generated from field: string managed_file = 22;
+   */
+  managedFile: string;
 };
 
 /**

@@ -81,6 +81,13 @@ export declare type Provider = Message<"cloudmoor.v1.Provider"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 9;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Path of the configuration file that keeps it; empty = none, or one that an older version read. Set by the service.
+   *
+   * @generated from field: string managed_file = 10;
+   */
+  managedFile: string;
 };
 
 /**

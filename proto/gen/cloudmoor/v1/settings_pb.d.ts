@@ -92,6 +92,13 @@ export declare type Setting = Message<"cloudmoor.v1.Setting"> & {
    * @generated from field: google.protobuf.Struct schema = 11;
    */
   schema?: JsonObject | undefined;
+
+  /**
+   * Path of the configuration file that sets it; empty = none, or one that an older version read.
+   *
+   * @generated from field: string managed_file = 12;
+   */
+  managedFile: string;
 };
 
 /**

@@ -32,7 +32,17 @@ function rig() {
 
 function mountOf(id: string, files: number, rest: Partial<MountStatus> = {}): Mount {
   const numbers = { cacheSize: 1, uid: 0, gid: 0, umask: 0, revision: 1, createdAt: 0, updatedAt: 0 }
-  const texts = { id, name: id, providerId: 'p', remoteRoot: '', path: `/${id}`, cacheDir: '', access: 'owner', managedBy: 'api' } as const
+  const texts = {
+    id,
+    name: id,
+    providerId: 'p',
+    remoteRoot: '',
+    path: `/${id}`,
+    cacheDir: '',
+    access: 'owner',
+    managedBy: 'api',
+    managedFile: '',
+  } as const
   const record = { ...numbers, ...texts, readOnly: false, shared: false, enabled: true, options: {}, labels: [] }
   const queue = { files, bytes: files, parked: 0, uploading: 0 }
   return {

@@ -19,7 +19,17 @@ const empty: QueueCounts = { files: 0, bytes: 0, parked: 0, uploading: 0 }
 
 function mountOf(id: string, labels: readonly string[] = [], queue: QueueCounts | null = empty): Mount {
   const numbers = { cacheSize: 1, uid: 0, gid: 0, umask: 0, revision: 1, createdAt: 0, updatedAt: 0 }
-  const texts = { id, name: id, providerId: 'p', remoteRoot: '', path: `/${id}`, cacheDir: '', access: 'owner', managedBy: 'api' } as const
+  const texts = {
+    id,
+    name: id,
+    providerId: 'p',
+    remoteRoot: '',
+    path: `/${id}`,
+    cacheDir: '',
+    access: 'owner',
+    managedBy: 'api',
+    managedFile: '',
+  } as const
   const record = { ...numbers, ...texts, readOnly: false, shared: false, enabled: true, options: {}, labels }
   const status = { state: 'mounted', since: 0, reason: '', conditions: [], workerPid: null, queue, cache: null, hidden: 0 } as const
   return { record, status }
