@@ -7,7 +7,7 @@ import { fileFailure } from './local-files.ts'
  */
 export function printer(stdout: NodeJS.WriteStream): (line: string) => void {
   // A reader that has seen enough (`| head`) is no error.
-  stdout.on('error', (error) => process.exit('code' in error && error.code === 'EPIPE' ? 0 : 1))
+  stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const target = fstatSync(1)
   if (stdout.isTTY || target.isFIFO() || target.isSocket()) return (line) => stdout.write(`${line}\n`)
   return (line) => {

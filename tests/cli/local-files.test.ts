@@ -78,7 +78,10 @@ it.for(['/dev/full', 'a disk with a little room'])(
     const [types, disk] = [['config', 'types', 's3', '--json'], join(here.folder, 'disk')]
     const whole = await here.cloudmoor(types)
     expect(whole.length).toBeGreaterThan(4096)
-    if (which === '/dev/full') return await fails('/dev/full')
+    if (which === '/dev/full') {
+      await fails('/dev/full')
+      return
+    }
     await shell(`mkdir ${disk}; mount -t tmpfs -o size=4k small ${disk}`)
     try {
       await fails(join(disk, 'result'))

@@ -75,7 +75,7 @@ async function belongsToFiles(): Promise<void> {
     ['mount show drive', 'b.yml'],
     ['config show cloud', 'a.yaml'],
   ] as const)
-    expect(await here.cloudmoor(show.split(' '))).toMatch(new RegExp(`Kept in +${join(folder, file)}`))
+    expect(await here.cloudmoor(show.split(' '))).toMatch(new RegExp(`Kept in: +${join(folder, file)}`))
 }
 
 const accounts = (name: string) => `version: 1
