@@ -1,6 +1,7 @@
 import { build } from 'esbuild'
+import { globSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Plugin } from 'vitest/config'
 
@@ -14,34 +15,37 @@ const threadFile = /'\.\/([a-z-]+-thread)\.ts'/g
  * 300 ms of processor time to start: Node parses package.json of drizzle-orm, which is large, for each of its hundred files.
  */
 export function bundledThreads(): Plugin {
+  let bundled: Promise<unknown> | undefined
   return {
     name: 'bundled-threads',
     enforce: 'pre',
-    async transform(code, id) {
+    // At each start: what `transform` returned for a file that is as before is taken from Vitest's cache.
+    buildStart: async () => {
+      bundled ??= Promise.all(globSync('src-service/**/*-thread.ts', { cwd: root }).map(bundle))
+      await bundled
+    },
+    transform(code, id) {
       if (!id.startsWith(join(root, 'src-service/'))) return undefined
-      let changed = code
-      for (const [literal, name] of code.matchAll(threadFile)) {
-        if (name === undefined) continue
-        const { url, inputs } = await bundled(join(dirname(id), `${name}.ts`))
-        for (const input of inputs) this.addWatchFile(input)
-        changed = changed.replace(literal, JSON.stringify(url))
-      }
+      const changed = code.replace(threadFile, (_, name: string) => JSON.stringify(pathToFileURL(fileOf(name)).href))
       return changed === code ? undefined : { code: changed, map: null }
     },
   }
 }
 
-async function bundled(source: string): Promise<{ readonly url: string; readonly inputs: readonly string[] }> {
-  const { outputFiles, metafile } = await build({
+function fileOf(name: string): string {
+  return join(folder, `${name}.js`)
+}
+
+async function bundle(source: string): Promise<void> {
+  const { outputFiles } = await build({
     ...{ absWorkingDir: root, entryPoints: [source], bundle: true, platform: 'node', target: 'node22.14', format: 'esm' },
-    ...{ external: ['better-sqlite3'], sourcemap: 'inline', write: false, metafile: true, logLevel: 'silent' },
+    ...{ external: ['better-sqlite3', '@napi-rs/keyring'], sourcemap: 'inline', write: false, logLevel: 'silent' },
   })
   const [output] = outputFiles
   if (output === undefined) throw new Error(`nothing was made of ${source}`)
-  const file = join(folder, `${basename(source, '.ts')}.js`)
+  const file = fileOf(basename(source, '.ts'))
   await mkdir(folder, { recursive: true })
   // Another run may be about to start the file.
   await writeFile(`${file}.${process.pid}`, output.contents)
   await rename(`${file}.${process.pid}`, file)
-  return { url: pathToFileURL(file).href, inputs: Object.keys(metafile.inputs).map((input) => join(root, input)) }
 }

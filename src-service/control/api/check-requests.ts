@@ -1,6 +1,5 @@
 import { toJson } from '@bufbuild/protobuf'
 import type { DescMessage, Message } from '@bufbuild/protobuf'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js'
 import { bodySchema, querySchema, variableSchema } from '../../../proto/openapi/http-binding.ts'
 import type { HttpBinding } from '../../../proto/openapi/http-binding.ts'
@@ -8,6 +7,7 @@ import { messageSchema, noComments } from '../../../proto/openapi/json-schema.ts
 import type { Components, Schema } from '../../../proto/openapi/json-schema.ts'
 import { CloudError } from '../../common/errors.ts'
 import { nearestName } from '../../common/nearest-name.ts'
+import { ownSchemas } from '../../common/own-schemas.ts'
 
 /** Deeper JSON is refused unread: nothing of ours is, and recursion over it could end the process. */
 const maxDepth = 64
@@ -72,7 +72,7 @@ function compiled(key: object, make: (components: Components) => Schema): Valida
   if (found !== undefined) return found
   const components: Components = { schemas: new Map(), describe: noComments }
   const schema = make(components)
-  const ajv = new Ajv2020({ strict: false, verbose: true })
+  const ajv = ownSchemas({ strict: false, verbose: true })
   ajv.addFormat(
     'date-time',
     (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text) && !Number.isNaN(Date.parse(text)),

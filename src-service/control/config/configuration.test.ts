@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../common/clock.ts'
 import { CloudError } from '../../common/errors.ts'
@@ -15,6 +16,7 @@ import { createVault } from '../vault/create-vault.ts'
 import { createKeychain } from '../vault/keychain.ts'
 import { createConfiguration } from './configuration.ts'
 import type { Configuration, ImportWish } from './configuration.ts'
+import { documentSchema } from './document-schema.ts'
 
 interface Home {
   readonly folder: string
@@ -98,6 +100,10 @@ mounts:
       fsync: remote
     enabled: false
 `
+
+it('is read by a JSON Schema', () => {
+  expect(new Ajv2020({ strict: false }).validateSchema(documentSchema(descriptors))).toBe(true)
+})
 
 describe('export and import', () => {
   it('of an empty home gives every byte back', async () => {

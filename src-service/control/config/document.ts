@@ -1,9 +1,9 @@
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml } from 'yaml'
 import type { Document } from 'yaml'
 import { CloudError } from '../../common/errors.ts'
 import type { Descriptor } from '../../drive/connectors/connector.ts'
 import { nearestName } from '../../common/nearest-name.ts'
+import { ownSchemas } from '../../common/own-schemas.ts'
 import { version as programVersion } from '../../common/version.ts'
 import type { Options } from '../store/records.ts'
 import { documentSchema, documentVersion } from './document-schema.ts'
@@ -95,7 +95,7 @@ export function parseDocument(text: string, descriptors: readonly Descriptor[]):
   refuseBombs(yaml.contents, { nodes: 0 }, 0)
   const value: unknown = yaml.toJS({ maxAliasCount: 0 })
   refuseNewer(value)
-  const ajv = new Ajv2020({ allErrors: false, useDefaults: true, strict: false, verbose: true })
+  const ajv = ownSchemas({ allErrors: false, useDefaults: true, strict: false, verbose: true })
   const validate = ajv.compile<ConfigDocument>(documentSchema(descriptors))
   if (validate(value)) return value
   const [problem] = validate.errors ?? []

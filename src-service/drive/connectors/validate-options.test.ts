@@ -1,3 +1,4 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
 import type { OptionValue } from './validate-options.ts'
 import { descriptors } from './manifest.ts'
@@ -8,6 +9,10 @@ function check(type: string, options: Record<string, OptionValue>, secrets: read
   if (!descriptor) throw new Error(type)
   return validateOptions(descriptor, { options, secrets })
 }
+
+test.each(descriptors.map(({ type, options }) => [type, options] as const))('the options of %s are a JSON Schema', (_type, options) => {
+  expect(new Ajv2020().validateSchema(options)).toBe(true)
+})
 
 describe('options', () => {
   test('text becomes what the schema says', () => {

@@ -1,6 +1,6 @@
 /** Options against a provider type's descriptor. Data and arithmetic: the service and its clients use it as well. */
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js'
+import { ownSchemas } from '../../common/own-schemas.ts'
 import type { Descriptor, OptionSchema } from './connector.ts'
 
 export type OptionValue = string | number | boolean
@@ -104,7 +104,7 @@ function expectation({ enum: choices, examples }: OptionSchema): string {
 function validatorOf(descriptor: Descriptor): ValidateFunction {
   let validate = compiled.get(descriptor)
   if (!validate) {
-    const ajv = new Ajv2020({ allErrors: true, coerceTypes: true })
+    const ajv = ownSchemas({ allErrors: true, coerceTypes: true })
     ajv.addVocabulary(['secret', 'trusted', 'environment', 'advanced', 'destination', 'exposes', 'place', 'requiredUnless'])
     ajv.addFormat('uri', (text) => URL.canParse(text))
     ajv.addFormat('path', /^\//)
