@@ -41,7 +41,7 @@ export async function startService(environment: NodeJS.ProcessEnv, flags: readon
   child.unref()
   await log.close()
   const until = performance.now() + deadlineMs
-  for (let pause = 10; performance.now() < until && ended === undefined; pause = Math.min(pause * 1.5, 250)) {
+  for (let pause = 10; performance.now() < until && ended === undefined; pause = Math.min(pause * 1.5, 25)) {
     const service = await tryConnect()
     if (service !== undefined) return onlyOne(service, child)
     await sleep(pause)

@@ -121,6 +121,12 @@ it('is tried again while it fails or hangs, and not when it refuses', async () =
   expect(logged.join()).not.toContain('t0ps3cret')
 })
 
+it('says why nobody answers', async () => {
+  server.close()
+  start().take(newsOf('a'))
+  await expect.poll(() => logged.join()).toContain('it is tried again: the webhook does not answer (offline)')
+})
+
 it('follows no redirection', async () => {
   answer = () => 307
   start().take(newsOf('a'))

@@ -138,14 +138,13 @@ async function send(parts: WebhookParts, { id, body }: { readonly id: string; re
 
 async function post(target: string, options: { headers: Record<string, string>; body: string; signal: AbortSignal }): Promise<number> {
   try {
-    // Loaded with the first alert: most services never send one, and it is large.
-    const { request } = await import('undici')
     // Redirections are not followed: alerts go where they were told to go.
-    const { statusCode, body } = await request(target, { method: 'POST', ...options })
-    await body.dump({ limit: 65_536, signal: options.signal }).catch(() => {})
-    return statusCode
+    const { status, body } = await fetch(target, { method: 'POST', redirect: 'manual', ...options })
+    await body?.cancel().catch(() => {})
+    return status
   } catch (caught) {
-    const { kind } = CloudError.from(caught)
+    // That of fetch says no more than that it failed.
+    const { kind } = CloudError.from(caught instanceof TypeError ? (caught.cause ?? caught) : caught)
     throw new CloudError(kind === 'timeout' || options.signal.aborted ? 'timeout' : 'offline', `the webhook does not answer (${kind})`)
   }
 }
