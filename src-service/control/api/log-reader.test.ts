@@ -32,6 +32,13 @@ it('merges files by time and passes over what is no line', async () => {
   expect(await messages(reader.last(10, (entry) => entry.message !== 'b'))).toEqual(['a', 'c', 'd'])
 })
 
+it('keeps the order of a file over a clock that was set back: what was written last is shown', async () => {
+  await writeFile(service, line(100, 'a') + line(40, 'b') + line(41, 'c'))
+  await writeFile(join(folder, 'worker.log'), line(90, 'x') + line(99, 'y') + line(101, 'z'))
+  expect(await messages(reader.last(10, any))).toEqual(['x', 'y', 'a', 'b', 'c', 'z'])
+  expect(await messages(reader.last(2, (entry) => entry.message < 'd'))).toEqual(['b', 'c'])
+})
+
 it('looks into the file before when the present one has too few', async () => {
   await writeFile(`${service}.1`, line(1, 'a') + line(2, 'b'))
   await writeFile(service, line(3, 'c'))

@@ -62,21 +62,21 @@ export function openLogReader(folder: string): LogReader {
 
   return {
     last: async (count, wanted) => {
-      const lines: LogLine[] = []
+      const lines: LogLine[][] = []
       for (const path of await logFiles(folder)) {
         const file = files.get(path) ?? (await follow(path, true))
         if (file === null) continue
         const found = (await readTail(file)).filter(wanted)
         const older = found.length < count ? (await readRotated(`${path}.1`)).filter(wanted) : []
-        lines.push(...[...older, ...found].slice(-count))
+        lines.push([...older, ...found].slice(-count))
       }
-      return lines.sort(byTime).slice(-count)
+      return inOrder(lines).slice(-count)
     },
     next: async () => {
-      const lines: LogLine[] = []
+      const lines: LogLine[][] = []
       for (const path of await logFiles(folder)) if (!files.has(path)) await follow(path, false)
-      for (const [path, file] of [...files]) lines.push(...(await readOn(path, file)))
-      return lines.sort(byTime)
+      for (const [path, file] of [...files]) lines.push(await readOn(path, file))
+      return inOrder(lines)
     },
     close: async () => {
       for (const file of files.values()) await file.handle.close()
@@ -85,8 +85,13 @@ export function openLogReader(folder: string): LogReader {
   }
 }
 
-function byTime(left: LogLine, right: LogLine): number {
-  return left.time - right.time
+/** Lines of several files by their times; those of one file stay in their order, also where the clock was set back between them. */
+function inOrder(files: readonly (readonly LogLine[])[]): LogLine[] {
+  const placed = files.flatMap((lines) => {
+    let at = 0
+    return lines.map((line) => ({ line, at: (at = Math.max(at, line.time)) }))
+  })
+  return placed.sort((left, right) => left.at - right.at).map(({ line }) => line)
 }
 
 async function logFiles(folder: string): Promise<string[]> {

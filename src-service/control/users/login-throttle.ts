@@ -28,13 +28,20 @@ export function createLoginThrottle(table: LoginFailureTable, clock: Clock): Log
 
   async function current(keys: readonly string[]): Promise<LoginFailures[]> {
     const now = clock.now()
-    // A clock that was set back must not make anybody wait for hours.
-    return (await table.find(keys)).filter(({ lastAt }) => Math.abs(now - lastAt) < forgetMs)
+    const rows = (await table.find(keys)).filter(({ lastAt }) => Math.abs(now - lastAt) < forgetMs)
+    return Promise.all(rows.map((row) => (row.retryAt - now > maxDelayMs ? begunAnew(row, now) : row)))
+  }
+
+  /** A clock that was set back makes nobody wait for longer than the longest delay. */
+  async function begunAnew(row: LoginFailures, now: number): Promise<LoginFailures> {
+    const anew = { ...row, retryAt: now + maxDelayMs, lastAt: now }
+    await table.put(anew)
+    return anew
   }
 
   return {
     check: async (account, address) => {
-      const waits = (await current(keysOf(account, address))).map(({ retryAt }) => Math.min(retryAt - clock.now(), maxDelayMs))
+      const waits = (await current(keysOf(account, address))).map(({ retryAt }) => retryAt - clock.now())
       const wait = Math.max(0, ...waits)
       if (wait > 0) throw new CloudError('throttled', 'too many failed logins', { code: 'LOGIN_THROTTLED', retryAfterMs: wait })
     },

@@ -36,3 +36,18 @@ test('a change that failed is tried again after its pause', async () => {
   await clock.advance(120_000)
   await expect.poll(() => cloud.text('a')).toBe('1')
 })
+
+test('a change that failed is tried again soon also by a process that came after the clock was set back by an hour', async () => {
+  const clock = new ManualClock()
+  await start(new FakeCloud(), { clock })
+  let failures = 0
+  cloud.fault = ({ operation, done }) =>
+    operation === 'write' && !done && failures++ === 0 ? new CloudError('unavailable', 'later') : undefined
+  await rig.write('a', '1')
+  await clock.advance(0)
+  await expect.poll(() => failures).toBe(1)
+  clock.jump(-hours)
+  await rig.crash()
+  await clock.advance(120_000)
+  await expect.poll(() => cloud.text('a')).toBe('1')
+})

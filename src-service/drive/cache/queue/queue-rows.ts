@@ -34,7 +34,8 @@ export interface Sent {
 
 /** `not_before` of a row that waits for something else to happen first. */
 export const untilWoken = 2 ** 52
-const furthestAhead = 3_700_000
+/** Longer than any pause of ours; one that a provider asked for is begun anew when it asks again. */
+const furthestAhead = 310_000
 /** Less is a clock that is kept exact. */
 const setBack = 1000
 

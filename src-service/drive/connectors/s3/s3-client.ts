@@ -3,6 +3,7 @@ import { CloudError } from '../../../common/errors.ts'
 import type { ErrorDetail } from '../../../common/errors.ts'
 import { HttpClient } from '../http.ts'
 import type { HttpRequest, HttpResponse } from '../http.ts'
+import { LastSeen } from '../last-seen.ts'
 import type { CurrentCredentials } from './credentials.ts'
 import type { Dialect } from './dialects.ts'
 import { s3Error } from './s3-errors.ts'
@@ -39,8 +40,8 @@ export class S3Client {
   readonly #signer: Signer
   readonly #host: string
   readonly #onRequest: () => void
-  /** When a bucket last answered well, milliseconds since 1970. */
-  readonly #seen = new Map<string, number>()
+  /** When a bucket last answered well. */
+  readonly #seen = new Map<string, LastSeen>()
 
   /** @param onRequest called as each request leaves */
   constructor(settings: S3Settings, onRequest: () => void = () => undefined) {
@@ -95,11 +96,17 @@ export class S3Client {
 
   /** The bucket answered within the last minute: what is missing in it is the object. */
   wasSeen(bucket: string): boolean {
-    return Date.now() - (this.#seen.get(bucket) ?? 0) < 60_000
+    return this.#seen.get(bucket)?.isWithin(60_000) === true
   }
 
   async close(): Promise<void> {
     await this.#http.close()
+  }
+
+  #noteSeen(bucket: string): void {
+    const seen = this.#seen.get(bucket) ?? new LastSeen()
+    seen.note()
+    this.#seen.set(bucket, seen)
   }
 
   /** The answer, or the server's refusal. */
@@ -111,7 +118,7 @@ export class S3Client {
       throw this.#located(CloudError.from(caught))
     })
     if (response.status >= 200 && response.status < 300) {
-      if (request.bucket !== null) this.#seen.set(request.bucket, Date.now())
+      if (request.bucket !== null) this.#noteSeen(request.bucket)
       return response
     }
     const body = request.method === 'HEAD' ? '' : await response.body.text(longestError).catch(() => '')

@@ -2,6 +2,7 @@
 import { CloudError } from '../../../common/errors.ts'
 import { HttpClient } from '../http.ts'
 import type { HttpResponse, TlsOptions } from '../http.ts'
+import { LastSeen } from '../last-seen.ts'
 import { davError } from './dav-errors.ts'
 import type { WebdavSettings } from './settings.ts'
 import { SignIn } from './sign-in.ts'
@@ -28,8 +29,8 @@ const hints = {
 export class DavClient {
   readonly settings: WebdavSettings
   readonly #signIn: SignIn
-  /** When something on the drive last answered well, milliseconds since 1970. */
-  #seen = 0
+  /** When something on the drive last answered well. */
+  readonly #seen = new LastSeen()
   #http: { readonly client: HttpClient; readonly key: string | undefined } | null = null
 
   readonly #onRequest: () => void
@@ -65,7 +66,7 @@ export class DavClient {
 
   /** The drive answered within the last minute: what is missing in it is the object. */
   wasSeen(): boolean {
-    return Date.now() - this.#seen < 60_000
+    return this.#seen.isWithin(60_000)
   }
 
   async close(): Promise<void> {
@@ -117,7 +118,7 @@ export class DavClient {
 
   async #accepted(response: HttpResponse): Promise<HttpResponse> {
     if (response.status >= 200 && response.status < 300) {
-      this.#seen = Date.now()
+      this.#seen.note()
       return response
     }
     const body = await response.body.text(longestError).catch(() => '')
