@@ -29,7 +29,7 @@ export function createLoginThrottle(table: LoginFailureTable, clock: Clock): Log
   async function current(keys: readonly string[]): Promise<LoginFailures[]> {
     const now = clock.now()
     const rows = (await table.find(keys)).filter(({ lastAt }) => Math.abs(now - lastAt) < forgetMs)
-    return Promise.all(rows.map((row) => (row.retryAt - now > maxDelayMs ? begunAnew(row, now) : row)))
+    return Promise.all(rows.map(async (row) => (row.retryAt - now > maxDelayMs ? begunAnew(row, now) : row)))
   }
 
   /** A clock that was set back makes nobody wait for longer than the longest delay. */
