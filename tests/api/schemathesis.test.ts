@@ -8,7 +8,7 @@ import { findSchemathesis } from '../servers/schemathesis.ts'
 import { run } from '../support/installation.ts'
 import { inOwnWorld, whyNoOwnWorld } from '../support/own-world.ts'
 import { isProof, seed } from '../support/random.ts'
-import { leftOut, outOfReach, refuseMore } from './schemathesis/plan.ts'
+import { asThingsAre, leftOut, outOfReach, refuseMore } from './schemathesis/plan.ts'
 import { readReport } from './schemathesis/report.ts'
 import type { Report } from './schemathesis/report.ts'
 
@@ -58,6 +58,12 @@ it('says why of nothing that does not exist', () => {
   for (const name of [leftOut, outOfReach, refuseMore].flatMap(Object.keys)) expect(names).toContain(name)
 })
 
+function reasons(of: Readonly<Record<string, string>>): string {
+  return Object.entries(of)
+    .map(([what, why]) => `  ${what}: ${why}`)
+    .join('\n')
+}
+
 /** Prints the report. Gives the names of the operations that never did what they were asked for. */
 function tell({ cases, failures, statuses }: Report): string[] {
   const isReached = (operation: string) => [...(statuses.get(operation) ?? [])].some((status) => status >= 200 && status < 300)
@@ -68,10 +74,11 @@ function tell({ cases, failures, statuses }: Report): string[] {
   })
   process.stdout.write(
     [
-      `schemathesis, seed ${seed}, ${seconds} s: ${cases} cases, ${failures.length} failures; ${operations.size - unreached.length} of`,
+      `schemathesis, seed ${seed}, ${seconds} s: ${cases} cases, ${failures.length} failures; ${operations.size - unreached.length} of `,
       `${operations.size} operations did what they were asked for, these never:\n${lines.join('\n')}\n`,
-      `allowed to refuse what the schema allows: ${Object.keys(refuseMore).length} operations\n`,
-    ].join(' '),
+      `${Object.keys(refuseMore).length} operations may refuse what the schema allows:\n${reasons(refuseMore)}\n`,
+      `statuses that say how things are, not that the request is wrong:\n${reasons(asThingsAre)}\n`,
+    ].join(''),
   )
   return unreached.map(([, name]) => name)
 }

@@ -289,6 +289,16 @@ it('lists the transfers of every mount and names those it could not ask', async 
   })
 })
 
+it('tells times in whole milliseconds, wherever they come from', async () => {
+  const client = connectService(service.places.socket)
+  const { provider } = await client.providers.createProvider({ provider: { name: 'times', type: 'local', options: { path: '/t' } } })
+  await client.mounts.createMount({ mount: { name: 'times', providerId: provider?.id ?? '', path: '/times' } })
+  const transfer = { id: 7, path: 'a', direction: 'upload', state: 'waiting', size: 9, done: 1, tries: 3, reason: '' } as const
+  service.mounts.transfersOf = () => [{ ...transfer, nextTryAt: 1_795_489_043_437.439 }]
+  const { transfers } = await client.transfers.listTransfers({ mountId: 'id-times' })
+  expect(transfers.map(({ nextTryTime }) => nextTryTime)).toMatchObject([{ seconds: 1_795_489_043n, nanos: 437_000_000 }])
+})
+
 it('calls no fault its own of a client that ends its stream with any number', async () => {
   const ends = [http2.NGHTTP2_PROTOCOL_ERROR, http2.NGHTTP2_INTERNAL_ERROR, http2.NGHTTP2_FRAME_SIZE_ERROR, http2.NGHTTP2_CANCEL]
   const session = connectHttp2('http://localhost', { createConnection: () => connect(service.places.socket) })

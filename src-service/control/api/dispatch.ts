@@ -1,9 +1,9 @@
 import type { ConnectRouter } from '@connectrpc/connect'
-import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { CloudError } from '../../common/errors.ts'
 import type { Log } from '../../common/telemetry/log.ts'
 import { unknownVisitor } from './call.ts'
 import type { Visitor } from './call.ts'
+import { connectRoutes } from './connect-routes.ts'
 import type { Request, Response } from './connections.ts'
 import type { ContentsGateway } from './contents/contents-gateway.ts'
 import { readContentsPath } from './contents/contents-path.ts'
@@ -35,9 +35,10 @@ export function createDispatcher({ log, services, plain, contents, guard, ending
   const visitors = new WeakMap<object, Visitor>()
   const visitorOf = (request: object) => visitors.get(request) ?? unknownVisitor
   const rest = createRestGateway({ services, guard, log, maxRequestBytes, ending })
-  const adapter = connectNodeAdapter({
+  const calls = connectRoutes({
+    log,
     routes: (router) => services.forEach(({ add }) => add(router)),
-    fallback: (request, response) => refuseRoute(guard, request, response as Response, visitorOf(request), []),
+    fallback: (request, response) => refuseRoute(guard, request, response, visitorOf(request), []),
     requestGate: guard.gate,
     interceptors: [guard.interceptor],
     readMaxBytes: maxRequestBytes,
@@ -55,7 +56,7 @@ export function createDispatcher({ log, services, plain, contents, guard, ending
     else if (path.startsWith('/api/')) rest(request, response, visitor)
     else {
       try {
-        adapter(request, response)
+        calls(request, response)
       } catch (caught) {
         // Nothing that a client sends may end the service, such as a request without a host.
         failRoute(guard, request, response, visitor, new CloudError('invalid', 'the request cannot be read', { cause: caught }))

@@ -27,6 +27,11 @@ it('takes a code as the reason only if it is one of ours', () => {
   expect(readError(theirs)).toMatchObject({ status: 'PermissionDenied', reason: 'ACCESS', providerCode: 'NoSuchBucket', hint: 'look' })
 })
 
+it('tells how long to wait in whole milliseconds', () => {
+  const wire = toWireError(new CloudError('throttled', 'later', { retryAfterMs: 1999.7 }), 'id')
+  expect(wire.details).toContainEqual(expect.objectContaining({ value: { retryDelay: { seconds: 2n, nanos: 0 } } }))
+})
+
 it('cuts what a URL in a message or hint carries', () => {
   const error = readError(
     toWireError(new CloudError('offline', 'GET https://a:hunter2@h/?sig=hunter2', { hint: 'see http://u:hunter2@h' }), 'id'),

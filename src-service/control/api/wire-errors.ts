@@ -127,5 +127,6 @@ function messageOf(error: CloudError): string {
 }
 
 function durationOf(milliseconds: number) {
-  return { seconds: BigInt(Math.floor(milliseconds / 1000)), nanos: Math.round(milliseconds % 1000) * 1_000_000 }
+  const whole = Math.round(milliseconds)
+  return { seconds: BigInt(Math.floor(whole / 1000)), nanos: (whole % 1000) * 1_000_000 }
 }

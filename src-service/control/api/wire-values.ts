@@ -84,8 +84,9 @@ export function writeManagedBy(managedBy: RecordManagedBy): ManagedBy {
   }
 }
 
+/** Parts of a millisecond are left out: as nanoseconds they would not be whole ones. */
 export function writeTime(milliseconds: number): Timestamp {
-  return timestampFromMs(milliseconds)
+  return timestampFromMs(Math.trunc(milliseconds))
 }
 
 /** Milliseconds; negative ones count as 0. */

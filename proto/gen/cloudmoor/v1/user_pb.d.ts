@@ -352,7 +352,7 @@ export declare type InviteUserRequest = Message<"cloudmoor.v1.InviteUserRequest"
   id: string;
 
   /**
-   * How long the link is valid; absent = 3 days, at most 30 days.
+   * How long the link is valid, 1 second to 30 days; absent = 3 days.
    *
    * @generated from field: google.protobuf.Duration lifetime = 2;
    */

@@ -7,9 +7,11 @@ const longestUnrest = 600_000
 const unseenQuiet = 5000
 const mostRemembered = 100_000
 
+type KnownWrites = Pick<Contents, 'writerCount' | 'lastWrite'>
+
 /** When a file may be uploaded: closed, and quiet for a while. In memory: after a start everything counts as just touched. */
 export class QuietTimes {
-  readonly #contents: Contents
+  readonly #contents: KnownWrites
   readonly #clock: Clock
   readonly #quietMs: number
   readonly #openedAt: number
@@ -20,7 +22,7 @@ export class QuietTimes {
   /** While draining, closed files need not be quiet. */
   draining = 0
 
-  constructor(contents: Contents, clock: Clock, quietMs: number) {
+  constructor(contents: KnownWrites, clock: Clock, quietMs: number) {
     this.#contents = contents
     this.#clock = clock
     this.#quietMs = quietMs
@@ -35,7 +37,7 @@ export class QuietTimes {
     remember(this.#touched, node, this.#clock.monotonic())
   }
 
-  /** 0 if the file may be uploaded now, else when to ask again: milliseconds since 1970, though the clock may be set meanwhile. */
+  /** 0 if the file may be uploaded now, else when to ask again: whole milliseconds since 1970, though the clock may be set meanwhile. */
   until(node: number): number {
     if (this.#urgent.has(node)) return 0
     const now = this.#clock.monotonic()
@@ -46,7 +48,7 @@ export class QuietTimes {
     const since = this.#restlessSince.get(node)
     if (since === undefined) remember(this.#restlessSince, node, now)
     else if (now - since >= longestUnrest) return 0
-    return this.#clock.now() + until - now
+    return this.#clock.now() + Math.ceil(until - now)
   }
 
   /** A WRITE stopped an upload of the file. */
