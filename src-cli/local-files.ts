@@ -1,4 +1,6 @@
 import { createReadStream } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
 import { Failure, usageFailure } from './failure.ts'
 import { readAll } from './read-all.ts'
@@ -54,4 +56,17 @@ export async function readText(path: string): Promise<string> {
     const failure = fileFailure(error, path)
     throw failure === null ? error : usageFailure(failure.message, failure.hint)
   }
+}
+
+/**
+ * Makes a folder for this user alone, and those above it that are missing. Node's own `recursive` never ends below a folder such as
+ * /proc, which takes no new ones and says of them that they do not exist. Rejects with the system's error.
+ */
+export async function makeFolders(path: string): Promise<void> {
+  if ((await stat(path).catch(() => null))?.isDirectory() === true) return
+  if (dirname(path) !== path) await makeFolders(dirname(path))
+  await mkdir(path, { mode: 0o700 }).catch(async (error: unknown) => {
+    // Somebody else may have made it meanwhile.
+    if ((await stat(path).catch(() => null))?.isDirectory() !== true) throw error
+  })
 }

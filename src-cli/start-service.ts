@@ -1,10 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
+import { makeFolders } from './local-files.ts'
 import { installation, stateFolder } from './places.ts'
 import type { Service } from './service.ts'
 import { connectTo, isGone } from './service.ts'
@@ -25,7 +26,7 @@ export async function connectOrStart(server: string | undefined, environment: No
 /** Starts the user's own service, detached, and waits until it answers. Throws a Failure with the last lines it wrote. */
 export async function startService(environment: NodeJS.ProcessEnv, flags: readonly string[]): Promise<Service> {
   const state = stateFolder(environment)
-  await mkdir(state, { recursive: true, mode: 0o700 })
+  await makeFolders(state)
   const logPath = join(state, 'service-start.log')
   const log = await open(logPath, 'w', 0o600)
   // Not below the caller's folder: the service would keep that file system busy.

@@ -1,7 +1,8 @@
-import { chmod, lstat, mkdir } from 'node:fs/promises'
+import { chmod, lstat } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve, sep } from 'node:path'
 import { CloudError } from './errors.ts'
+import { makeFolders } from './make-folders.ts'
 
 /** Where a service keeps what it has. All paths absolute. */
 export interface Places {
@@ -118,7 +119,7 @@ export async function preparePlaces(places: Places): Promise<void> {
  * another user, `not-a-folder` if it is something else.
  */
 export async function ensurePrivateFolder(path: string, mode: number): Promise<void> {
-  await mkdir(path, { recursive: true, mode })
+  await makeFolders(path, mode)
   const found = await lstat(path)
   if (found.isSymbolicLink()) throw new CloudError('access', `${path} is a symbolic link`, { hint: 'Replace it by a folder of your own.' })
   if (!found.isDirectory()) throw new CloudError('not-a-folder', `${path} is not a folder`)

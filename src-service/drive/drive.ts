@@ -1,8 +1,8 @@
 import type { DriveStatus } from '../common/drive-state.ts'
-import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../common/clock.ts'
+import { makeFolders } from '../common/make-folders.ts'
 import { loadNative } from '../common/native/load-native.ts'
 import { wallTime } from '../common/wall-time.ts'
 import { repairNames } from './after-power-loss.ts'
@@ -48,7 +48,7 @@ const sessionIdleMs = 24 * 3_600_000
 
 /** Opens one mount's drive: works offline and without secrets from what is local. Throws damaged, io, unsupported, busy (another process has it). */
 export async function openDrive(options: DriveOptions): Promise<Drive> {
-  await mkdir(options.folder, { recursive: true, mode: 0o700 })
+  await makeFolders(options.folder, 0o700)
   const database = openDriveDatabase(join(options.folder, 'drive.sqlite'))
   try {
     return await assemble(options, database)

@@ -125,6 +125,38 @@ describe('accounts', () => {
   })
 })
 
+/** Node's own way to make folders never ends there. */
+test('places below /proc, where no folder can be made, are refused at once', patience, async ({ skip }) => {
+  skip(noMounts !== null, noMounts ?? '')
+  await using installation = await Installation.create()
+  const { folder } = installation
+  const takesNone = /\/proc\/cm-none cannot be made: \/proc takes no folders/
+  const begun = performance.now()
+  const account = (name: string, path: string, create: string) =>
+    installation.attempt(['config', 'create', name, '--provider', 'local', '--set', `path=${path}`, '--set', `create=${create}`, '--test'])
+  expectRefusal(await account('none', '/proc/cm-none/cloud', 'true'), 7, takesNone, /Choose another place/)
+  expect((await account('cloud', join(folder, 'cloud'), 'true')).code).toBe(0)
+  await mkdir(join(folder, 'm'))
+  const add = (name: string, ...flags: string[]) => installation.attempt(['mount', 'add', name, '--provider', 'cloud', ...flags])
+  expect((await add('cache', '--path', join(folder, 'm'), '--cache-dir', '/proc/cm-none/cache')).code).toBe(0)
+  expectRefusal(await installation.attempt(['mount', 'cache']), 7, takesNone, /Choose another place/)
+  await installation.cloudmoor(['mount', 'remove', 'cache', '--park'])
+  expect((await add('point', '--path', '/proc/cm-none/m')).code).toBe(0)
+  expectRefusal(await installation.attempt(['mount', 'point']), 5, /\/proc\/cm-none\/m does not exist/, /mkdir -p/)
+  expectRefusal(
+    await installation.attempt(['backup', 'create', '/proc/cm-none/a.backup']),
+    4,
+    /\/proc\/cm-none\/a\.backup does not exist/,
+    /path/,
+  )
+  const env = { ...installation.env, CLOUDMOOR_HOME: '/proc/cm-none/home' }
+  const started = await run('bin/cloudmoor', ['service', 'start'], { cwd: join(import.meta.dirname, '../..'), env })
+  expectRefusal(started, 1, /\/proc\/cm-none/, /path/)
+  const service = await run('bin/cloudmoor-service', [], { cwd: join(import.meta.dirname, '../..'), env, timeoutMs: 20_000 })
+  expect([service.code, service.stderr]).toEqual([1, expect.stringMatching(takesNone)])
+  expect(performance.now() - begun).toBeLessThan(20_000)
+})
+
 describe('mount points', () => {
   beforeEach(({ skip }) => {
     skip(noMounts !== null, noMounts ?? '')

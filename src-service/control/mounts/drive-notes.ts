@@ -1,6 +1,7 @@
-import { lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CloudError } from '../../common/errors.ts'
+import { makeFolders } from '../../common/make-folders.ts'
 import type { Places } from '../../common/paths.ts'
 import type { MountRecord, Options } from '../store/records.ts'
 import { driveFolder } from './mount-plan.ts'
@@ -29,7 +30,7 @@ const idPattern = /^[0-9a-hjkmnp-tv-z]{16}$/
 /** Says in the drive's folder what it is; folders elsewhere are linked from the state, so that they are found without the database. */
 export async function writeNote(note: DriveNote, places: Pick<Places, 'mounts'>): Promise<void> {
   const folder = driveFolder(note.mount, places)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolders(folder, 0o700)
   const path = join(folder, noteFile)
   await writeFile(`${path}.new`, JSON.stringify(note), { mode: 0o600, flush: true })
   await rename(`${path}.new`, path)

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { access, constants, mkdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { access, constants, stat, unlink, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { type Clock, pause } from '../../../common/clock.ts'
 import { CloudError } from '../../../common/errors.ts'
+import { makeFolders } from '../../../common/make-folders.ts'
 import { mountedAt, readMountTable } from '../mount-table.ts'
 
 export interface RcloneMountOptions {
@@ -58,7 +59,7 @@ export async function findRclone(env: NodeJS.ProcessEnv = process.env): Promise<
 /** Starts rclone and waits until the mount stands. Throws what rclone said. */
 export async function mountRclone(program: string, options: RcloneMountOptions, clock: Clock): Promise<RcloneChild> {
   const config = join(options.runFolder, `rclone-${options.mountId}.conf`)
-  await mkdir(options.cacheFolder, { recursive: true, mode: 0o700 })
+  await makeFolders(options.cacheFolder, 0o700)
   await unlink(config).catch(() => undefined)
   await writeFile(config, configuration(options), { mode: 0o600, flag: 'wx' })
   try {

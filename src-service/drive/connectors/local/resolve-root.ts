@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { CloudError } from '../../../common/errors.ts'
+import { makeFolders } from '../../../common/make-folders.ts'
 import type { ConnectorContext } from '../connector.ts'
 import { joinNames } from './open-folder.ts'
 import { lstatOrNull } from './lstat-or-null.ts'
@@ -20,7 +21,7 @@ export async function resolveRoot(context: ConnectorContext): Promise<Root> {
   if (typeof path !== 'string' || !path.startsWith('/')) {
     throw new CloudError('invalid', 'the option path must be an absolute path', { hint: 'Give it as --set path=/some/folder.' })
   }
-  if (create === true) await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })
+  if (create === true) await makeFolders(path, 0o700)
   const real = await realFolder(path)
   const below = context.remoteRoot.split('/').filter((name) => name !== '')
   const root = joinNames(
