@@ -63,10 +63,17 @@ export async function readText(path: string): Promise<string> {
  * /proc, which takes no new ones and says of them that they do not exist. Rejects with the system's error.
  */
 export async function makeFolders(path: string): Promise<void> {
-  if ((await stat(path).catch(() => null))?.isDirectory() === true) return
-  if (dirname(path) !== path) await makeFolders(dirname(path))
+  try {
+    await makeFolder(path)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT') || dirname(path) === path) throw error
+    await makeFolders(dirname(path))
+    await makeFolder(path)
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { mode: 0o700 }).catch(async (error: unknown) => {
-    // Somebody else may have made it meanwhile.
     if ((await stat(path).catch(() => null))?.isDirectory() !== true) throw error
   })
 }

@@ -158,7 +158,7 @@ it('follows a folder of files: at its start and at SIGHUP, and stays as it was w
   try {
     await vi.waitFor(async () => expect((await cloudmoor(['mount', 'list'])).stdout).toContain('drive'), { timeout: 20_000, interval: 300 })
     const refused = await cloudmoor(['config', 'set', 'disk', '--name', 'other'])
-    expect(refused.stderr).toMatch(/belongs to a configuration file/)
+    expect(refused.stderr).toMatch(/is kept in the configuration file/)
     writeFileSync(
       join(folder, 'b.yml'),
       `version: 1\nmounts:\n  - { name: renamed, provider: disk, path: ${elsewhere}/mnt2, enabled: false }\n`,
