@@ -33,8 +33,8 @@ const place: readonly Schema[] = [
     name: 'path',
     in: 'path',
     required: true,
-    description: 'Below the mount; slashes as they are, or as `%2F`.',
-    schema: { type: 'string', minLength: 1, maxLength: 4096 },
+    description: 'Below the mount; slashes as they are, or as `%2F`. A name has at most 255 bytes.',
+    schema: { type: 'string', minLength: 1, maxLength: 4096, pattern: '^[^/]{0,255}(/[^/]{0,255})*$' },
   },
 ]
 

@@ -150,7 +150,7 @@ export declare type AdoptOrphanRequest = Message<"cloudmoor.v1.AdoptOrphanReques
   name: string;
 
   /**
-   * Folder to mount on; empty = as it was.
+   * Folder to mount on, not the root; empty = as it was.
    *
    * @generated from field: string path = 3;
    */
