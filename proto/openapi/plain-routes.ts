@@ -34,7 +34,7 @@ const place: readonly Schema[] = [
     in: 'path',
     required: true,
     description: 'Below the mount; slashes as they are, or as `%2F`. A name has at most 255 bytes.',
-    schema: { type: 'string', minLength: 1, maxLength: 4096, pattern: '^[^/]{0,255}(/[^/]{0,255})*$' },
+    schema: { type: 'string', minLength: 1, maxLength: 4096 },
   },
 ]
 

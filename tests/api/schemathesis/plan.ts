@@ -35,6 +35,9 @@ export const refuseMore: Readonly<Record<string, string>> = {
   UserService_UpdateUser: 'which fields a grant has depends on its scope and role',
   VaultService_AddSlot: 'a passphrase belongs to one kind of slot, and a recovery key is made by another call',
   VaultService_UnlockVault: 'a recovery key has a check sum, and a slip in it is told apart from a wrong key',
+  readContent: 'a name in a path has at most 255 bytes, and a schema counts characters',
+  lookAtContent: 'as above',
+  writeContent: 'as above',
 }
 
 /** Statuses that say how things are, not that the request is wrong: besides 401, 403, 404, 409, 429 and 5xx. */
