@@ -352,7 +352,7 @@ export class Ledger {
 
 /** The try that is to make the object of a row that is not confirmed. */
 export function tryOf(row: RemoteRow): UnknownTry {
-  return { sent: 1, sent_size: row.size, sent_s: row.mtime_s, sent_n: row.mtime_n }
+  return { guessed: true, sent: 1, sent_size: row.size, sent_s: row.mtime_s, sent_n: row.mtime_n }
 }
 
 /** A provider that changes names as it stores them is shown under the name that we gave. */

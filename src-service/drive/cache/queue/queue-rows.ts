@@ -21,7 +21,10 @@ export interface QueueRow {
 }
 
 /** What a try was to make, of which nobody knows whether it did. */
-export type UnknownTry = Pick<QueueRow, 'sent' | 'sent_size' | 'sent_s' | 'sent_n'>
+export interface UnknownTry extends Pick<QueueRow, 'sent' | 'sent_size' | 'sent_s' | 'sent_n'> {
+  /** Told by the object's row alone, which may not have the time that was sent: what is known already outweighs it. */
+  readonly guessed?: true
+}
 
 /** What a try sends where, kept so that its outcome can be found out if the answer is lost. */
 export interface Sent {
@@ -73,6 +76,7 @@ export class QueueRows {
       ),
       doom: sql.prepare('INSERT INTO queue (remote) VALUES (?) ON CONFLICT (remote) DO NOTHING'),
       carry: sql.prepare('UPDATE queue SET sent = ?, sent_size = ?, sent_s = ?, sent_n = ? WHERE remote = ?'),
+      carryGuess: sql.prepare('UPDATE queue SET sent = ?, sent_size = ?, sent_s = ?, sent_n = ? WHERE remote = ? AND sent = 0'),
       abandon: sql.prepare('INSERT INTO queue (handle) VALUES (?)'),
       handles: sql.prepare<[], { handle: string; name: number | null }>('SELECT handle, name FROM queue WHERE handle IS NOT NULL'),
       remove: sql.prepare('DELETE FROM queue WHERE id = ?'),
@@ -154,7 +158,8 @@ export class QueueRows {
   doom(remote: number, unsettled?: UnknownTry): void {
     this.#sql.doom.run(remote)
     if (unsettled !== undefined && unsettled.sent !== 0) {
-      this.#sql.carry.run(unsettled.sent, unsettled.sent_size, unsettled.sent_s, unsettled.sent_n, remote)
+      const carry = unsettled.guessed === true ? this.#sql.carryGuess : this.#sql.carry
+      carry.run(unsettled.sent, unsettled.sent_size, unsettled.sent_s, unsettled.sent_n, remote)
     }
   }
 
