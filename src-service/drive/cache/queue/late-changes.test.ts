@@ -271,3 +271,28 @@ test('what an unanswered move put into a folder that goes elsewhere is known as 
   expect(rig.paths()).toEqual(['e/', 'e/x'])
   expect(rig.alerts).toEqual([])
 })
+
+test.each(['at once', 'late'] as const)(
+  'a file that replaces another with the same bytes is not lost: moved %s, without an answer',
+  async (when) => {
+    await start(Object.assign(flat(), { contentRevs: true }), { deadlines: { metadataMs: 100, readMs: 5000, writeMs: 5000 } })
+    await rig.write('a', 'the same')
+    await rig.write('b', 'the same')
+    await rig.drain()
+    await rig.contents.evict(rig.nodeAt('a'))
+    let moves = 0
+    cloud.fault = ({ operation, done }) => {
+      if (operation !== 'move') return undefined
+      if (!done) moves += 1
+      if (when === 'late' && moves === 2) cloud.drop('a')
+      return moves === 1 && done === (when === 'at once') ? new CloudError('unavailable', 'no answer') : undefined
+    }
+    rig.rename('a', 'b')
+    await rig.drain()
+    await rig.refresh()
+    expect(moves).toBe(when === 'late' ? 2 : 1)
+    expect(cloud.dump()).toEqual({ b: 'the same' })
+    expect(rig.paths()).toEqual(['b'])
+    expect(rig.alerts).toEqual([])
+  },
+)

@@ -99,7 +99,10 @@ async function moveFile(
     })
     return again
   } catch (caught) {
-    return await afterFailedMove(parts, row, from, source, CloudError.from(caught), step)
+    const error = CloudError.from(caught)
+    // Onto the same bytes: the source may be gone because an earlier try came through. That is looked for before it counts as lost.
+    if (error.kind === 'not-found' && to.over?.rev === from.rev) throw new CloudError('unavailable', error.message, { cause: error })
+    return await afterFailedMove(parts, row, from, source, error, step)
   }
 }
 

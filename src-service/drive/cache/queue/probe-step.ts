@@ -48,13 +48,16 @@ async function judge(
 ): Promise<Verdict> {
   if (entry === null) return 'not-done'
   if (target.type === 'folder') return judgeFolder(parts, row, signal)
-  if (target.content > 0 && entry.rev === target.rev) return 'not-done'
   const { tree, contents, connector, places } = parts
+  const name = row.name === null ? undefined : tree.nameById(row.name)
+  const from = name?.remote == null ? undefined : tree.remote(name.remote)
+  if (target.content > 0 && entry.rev === target.rev) {
+    const isMoveOfTheSame = from !== undefined && from.id !== target.id && from.rev === target.rev && from.type === 'file'
+    return isMoveOfTheSame && (await isGone(parts, from, signal)) ? 'ours' : 'not-done'
+  }
   const known = likeness(entry, row, connector)
   if (known === 'yes') return 'ours'
-  const name = row.name === null ? undefined : tree.nameById(row.name)
   const node = name === undefined ? undefined : tree.node(name.node)
-  const from = name?.remote == null ? undefined : tree.remote(name.remote)
   const place = places.placeOfRemote(target)
   if (node === undefined || place === undefined) return 'theirs'
   if (node.content === row.sent && (!isFile(node.mode) || contents.isWhole(node.id))) {
@@ -63,6 +66,12 @@ async function judge(
   }
   const isMove = from !== undefined && from.id !== target.id && from.content === row.sent
   return isMove && (await hasArrived(parts, from, place, entry, known, signal)) ? 'ours' : 'theirs'
+}
+
+/** What went onto the same bytes is there if it is not at its old place any more: the version tells nothing. */
+async function isGone(parts: QueueParts, from: RemoteRow, signal: AbortSignal): Promise<boolean> {
+  const place = parts.places.placeOfRemote(from)
+  return place !== undefined && (await parts.connector.stat(place, 'file', signal)) === null
 }
 
 /** The object of a move or copy, not all of which is here: the same version, the same bytes, or the only one left of the two. */
