@@ -51,7 +51,7 @@ async function cloudmoorFault(args: readonly string[]): Promise<string | undefin
   if (args.includes('…') || args.length === 0) return undefined
   const prompts = { text: answer, secret: answer, choose: answer, confirm: () => Promise.resolve(true) }
   const { code, stderr } = await runCli(concrete(args), { stdin: 'x\n', prompts, types })
-  return code === exitCodes.usage && !/cannot read the (secret's file|configuration)/.test(stderr) ? stderr : undefined
+  return code === exitCodes.usage && !/does not exist\n  -> Look at the path/.test(stderr) ? stderr : undefined
 }
 
 const answer = (): Promise<string> => Promise.resolve('x')

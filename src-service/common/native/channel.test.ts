@@ -127,6 +127,7 @@ describe.skipIf(process.platform !== 'linux')('channel', () => {
       for (let i = 0; i < 50; i++) channel.send(Buffer.from('word ' + i), [])
       process.kill(process.pid, 'SIGKILL')`
     const child = spawn(process.execPath, inlineProgram(source), { stdio: ['ignore', 'inherit', 'inherit'] })
+    const exited = once(child, 'exit')
     const server = await accepted
     expect(server.channel.peer.pid).toBe(child.pid)
     server.channel.send(Buffer.from('never read'), [])
@@ -134,7 +135,7 @@ describe.skipIf(process.platform !== 'linux')('channel', () => {
     expect([undefined, 'ECONNRESET', 'EPIPE']).toContain(code)
     expect(server.messages.map((message) => message.data.toString())).toEqual(Array.from({ length: 50 }, (_, i) => `word ${i}`))
     expect(server.channel.send(Buffer.from('late'), [])).toBe(false)
-    await once(child, 'exit').catch(() => undefined)
+    await exited
   })
 
   it('bounds what waits to be sent, keeps its order, and sends it before closing', async () => {
@@ -175,10 +176,11 @@ fd=os.open('/dev/null',os.O_RDONLY)
 s.sendmsg([b'too many'],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array('i',[fd]*12))])
 s.recv(1)`
     const child = spawn('python3', ['-c', script, path], { stdio: 'ignore' })
+    const exited = once(child, 'exit')
     const end = await server
     expect(await end.closed).toBe('EPROTO')
     expect(end.messages).toEqual([])
-    await once(child, 'exit')
+    await exited
     await sleep(50)
     expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before)
   })
